@@ -33,6 +33,7 @@ from slipway.inventory.containers.lifecycle import first_step
 from slipway.lab.node import Lab
 from slipway.provisioner.access import Access
 from slipway.provisioner.app import register
+from slipway.provisioner.bundle import BundleCache
 from slipway.provisioner.dry_run.explainer import Explainer
 from slipway.provisioner.engine.log_bound import LIMITS, LogLimits
 from slipway.provisioner.engine.records import Runs
@@ -305,7 +306,7 @@ async def provisioner_on(
     hosts = Hosts(folder / "record")
     access = Access(bus, Sealer(settings), hosts)
     runs = Runs(bus)
-    preparation = Preparation(bus, access, Bundles(bus), Sealer(settings), boot_wait=boot_wait)
+    preparation = Preparation(bus, access, BundleCache(Bundles(bus)), Sealer(settings), boot_wait=boot_wait)
     workflow = container_workflow(preparation, lock_wait)
     worker = Worker(bus, runs, workflow, retry_budget=retry_budget, log_limits=log_limits)
     ground = Ground(lab, bus, answers, hosts, access, preparation, worker, runs)

@@ -8,11 +8,12 @@ claim whose owner vanished counts as one that the run has killed.
 import asyncio
 from collections import defaultdict
 from datetime import timedelta
+from functools import partial
 from typing import Generic
 
 from nats.aio.msg import Msg
 
-from slipway.contracts.jobs import CancelJob, GetJobSecrets, RunJob, RunRecord
+from slipway.contracts.jobs import CancelJob, GetJobSecrets, JobSecrets, RunJob, RunRecord
 from slipway.contracts.problems import Failed, SlipwayError, Superseded, Unavailable
 from slipway.contracts.values import JobState
 from slipway.provisioner.engine.journal import RunJournal
@@ -71,14 +72,17 @@ class Worker(Generic[WorkT]):
     async def run(self, command: RunJob, _delivery: Delivery) -> None:
         """Run a job. Idempotent: the record says what was done, and by whom."""
         with bind(job=command.job):
-            if await self._is_over(command):
+            stored = await self._runs.load(command.job)
+            # A run without a record may have ended: a terminal record does not live for ever.
+            secrets = None if stored else await self._bus.ask(GetJobSecrets(job=command.job))
+            if secrets is not None and secrets.state.is_terminal:
                 return
             released = self._released.pop(command.job, None)
-            run = await self._runs.claim(command, at=now(), released=released)
+            run = await self._runs.claim(command, at=now(), stored=stored, released=released)
             if run.record.state.is_terminal:
                 return
             log.info("run claimed", claim=run.record.claim, kind=command.kind)
-            await self._execute(command, run)
+            await self._execute(command, run, secrets)
 
     async def cancel(self, command: CancelJob, _delivery: Delivery) -> None:
         """Cancel a job. Idempotent: the flag is set once."""
@@ -86,20 +90,14 @@ class Worker(Generic[WorkT]):
         log.info("cancel requested", job=command.job, state=record.state)
         self._notify(record)
 
-    async def _is_over(self, command: RunJob) -> bool:
-        """Return whether a run without a record has ended: a terminal record does not live for ever."""
-        if await self._runs.load(command.job) is not None:
-            return False
-        return (await self._bus.ask(GetJobSecrets(job=command.job))).state.is_terminal
-
-    async def _execute(self, command: RunJob, run: Run) -> None:
+    async def _execute(self, command: RunJob, run: Run, secrets: JobSecrets | None) -> None:
         journal = RunJournal(self._bus, self._runs, run, self._log_limits)
         execution = Execution(journal, self._workflow, self._retry_budget)
         # A command that is delivered again runs in another slot: its former execution must learn of that.
         self._executions[command.job].add(execution)
         try:
             _refuse_poisoned(run.record)
-            await execution.run(await self._prepare(command, journal, execution))
+            await execution.run(await self._prepare(command, journal, execution, secrets))
         except Superseded:
             raise
         except (Unavailable, asyncio.CancelledError):
@@ -144,8 +142,15 @@ class Worker(Generic[WorkT]):
                 log.warning("work left on the host may still run", why=str(failure))
         await execution.end(JobState.FAILED, error.to_problem())
 
-    async def _prepare(self, command: RunJob, journal: RunJournal, execution: Execution[WorkT]) -> WorkT:
-        return await execution.retry_until_available(lambda: self._workflow.prepare(command, journal))
+    async def _prepare(
+        self,
+        command: RunJob,
+        journal: RunJournal,
+        execution: Execution[WorkT],
+        secrets: JobSecrets | None = None,
+    ) -> WorkT:
+        prepare = partial(self._workflow.prepare, command, journal, secrets)
+        return await execution.retry_until_available(prepare)
 
     async def _record_written(self, message: Msg) -> None:
         job = message.subject.rpartition(".")[2]

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from slipway.contracts.jobs import RunJob
+from slipway.contracts.jobs import JobSecrets, RunJob
 from slipway.contracts.problems import Problem, SlipwayError
 from slipway.provisioner.engine.journal import RunJournal
 from slipway.provisioner.engine.step import Step, WorkT
@@ -48,8 +48,8 @@ class FailurePolicy(Protocol[WorkT]):
 class Workflow(Generic[WorkT]):
     """Everything that the engine does not know about jobs."""
 
-    prepare: Callable[[RunJob, RunJournal], Awaitable[WorkT]]
-    """Gathers what the steps need."""
+    prepare: Callable[[RunJob, RunJournal, JobSecrets | None], Awaitable[WorkT]]
+    """Gathers what the steps need; asks for the secrets of the job unless it is given them."""
     plan: Callable[[WorkT], tuple[Step[WorkT], ...]]
     """Returns the steps of a job; the same for every owner of its run."""
     failure_policy: FailurePolicy[WorkT]
