@@ -173,19 +173,7 @@ class Ground:
 
     async def bundle(self, *, health: HealthCheck | None = None, **scripts: str) -> str:
         """Store a template of scripts, run in the order of their names; return its hash."""
-        named = {f"{name}.sh": text for name, text in sorted(scripts.items())}
-        manifest = Manifest(
-            name="test",
-            version="1",
-            description="",
-            ostemplate="debian",
-            scripts=tuple(TemplateScript(name=name, timeout_seconds=120) for name in named),
-            health=health,
-        )
-        members = {f"scripts/{name}": text for name, text in named.items()}
-        return await Bundles(self.bus).put(
-            _archive({"manifest.json": manifest.model_dump_json(), "lib/slipway.sh": "", **members})
-        )
+        return await Bundles(self.bus).put(template(health=health, **scripts))
 
     async def make(
         self,
@@ -339,6 +327,21 @@ def settings_of(identities: Identities) -> ProvisionerSettings:
         sealing_key_file=identities.sealing_file("provisioner"),
         sealing_public_file=identities.public_file,
     )
+
+
+def template(*, health: HealthCheck | None = None, **scripts: str) -> bytes:
+    """Return the archive of a template of scripts, run in the order of their names."""
+    named = {f"{name}.sh": text for name, text in sorted(scripts.items())}
+    manifest = Manifest(
+        name="test",
+        version="1",
+        description="",
+        ostemplate="debian",
+        scripts=tuple(TemplateScript(name=name, timeout_seconds=120) for name in named),
+        health=health,
+    )
+    members = {f"scripts/{name}": text for name, text in named.items()}
+    return _archive({"manifest.json": manifest.model_dump_json(), "lib/slipway.sh": "", **members})
 
 
 def _archive(members: Mapping[str, str]) -> bytes:
