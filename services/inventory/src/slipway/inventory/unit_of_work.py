@@ -6,7 +6,7 @@ is stored or nothing. A plan gets the decision and stops.
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar, cast
@@ -83,10 +83,10 @@ class UnitOfWork:
             await self._commit(tx, call, decision)
         return decision.reply
 
-    async def apply(self, statement: Executable) -> Any:
+    async def apply(self, statement: Executable, values: Mapping[str, object]) -> Any:
         """Make a change that is one statement and causes nothing else; return what the statement returns."""
         async with self.database.autocommit() as connection:
-            return await connection.scalar(statement)
+            return await connection.scalar(statement, dict(values))
 
     async def plan(self, decide: Decide[ReplyT]) -> Decision[ReplyT]:
         """Decide on a request, and return the decision; nothing is written."""

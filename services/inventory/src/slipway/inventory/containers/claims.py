@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Select, func, select
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -115,13 +115,13 @@ async def claim_vmids(
         besides: containers whose VMIDs don't count.
         is_free: Proxmox has just called the first requested one free: facts of before don't count.
     """
-    vmids_seen = select(nodes.c.facts["vmids"]).where(nodes.c.cluster_id == cluster).scalar_subquery()
-    seen = func.array(vmids_seen, type_=ARRAY(JSONB))
+    facts = func.jsonb_agg(nodes.c.facts["vmids"], type_=JSONB)
+    seen = select(facts).where(nodes.c.cluster_id == cluster).scalar_subquery()
     claimed = func.array(_claimed_vmids(cluster, besides).scalar_subquery())
     within = clusters.c.spec["vmids"].label("within")
     query = select(within, seen.label("seen"), claimed.label("claimed")).where(clusters.c.id == cluster)
     row = (await tx.execute(query)).one()
-    used = {vmid for vmids in row.seen for vmid in vmids or ()} - ({requested[0]} if is_free else set())
+    used = {vmid for vmids in row.seen or () for vmid in vmids or ()} - ({requested[0]} if is_free else set())
     bounds = VmidRange.model_validate(row.within) if row.within else ALL_VMIDS
     taken = used.union(refused, row.claimed)
     chosen: list[int] = []

@@ -24,7 +24,7 @@ from slipway.contracts.values import (
     Lifecycle,
     Power,
 )
-from slipway.inventory.batches.items import decide_item, lock_parent
+from slipway.inventory.batches.items import decide_item, lock_batch
 from slipway.inventory.containers.lifecycle import (
     LOST,
     TRANSITIONS,
@@ -47,10 +47,12 @@ log = get_logger()
 
 async def decide_record(tx: AsyncConnection, record: RunRecord, sequence: int) -> Decision[None]:
     """Store where a run stands. Idempotent: a row takes a record only with a higher sequence."""
-    stored = await tx.scalar(select(jobs.c.record_sequence).where(jobs.c.id == record.id))
-    if stored is not None and stored >= sequence:
+    known = (jobs.c.record_sequence, jobs.c.parent_id, jobs.c.state)
+    stored = (await tx.execute(select(*known).where(jobs.c.id == record.id))).first()
+    if stored is not None and stored.record_sequence >= sequence:
         return Decision(reply=None)
-    await lock_parent(tx, record)
+    if stored is not None and stored.parent_id is not None and stored.state != record.state:
+        await lock_batch(tx, stored.parent_id)
     job = (await tx.execute(select(jobs).where(jobs.c.id == record.id).with_for_update())).first()
     if job is None:
         log.warning("run record without a job", job=record.id)

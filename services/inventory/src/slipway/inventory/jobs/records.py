@@ -56,6 +56,6 @@ class Records:
 
 async def store(unit: UnitOfWork, record: RunRecord, sequence: int) -> None:
     """Store where a run stands. Idempotent: a row takes a record only with a higher sequence."""
-    if not record.state.is_terminal and await unit.apply(store_progress(record, sequence)):
+    if not record.state.is_terminal and await unit.apply(*store_progress(record, sequence)):
         return
     await unit.run(current(), lambda tx: decide_record(tx, record, sequence))

@@ -1,6 +1,6 @@
 """Jobs, as rows."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from sqlalchemy import (
@@ -10,16 +10,14 @@ from sqlalchemy import (
     Select,
     Text,
     and_,
-    cast,
+    bindparam,
     exists,
     false,
     func,
-    literal,
     or_,
     select,
     update,
 )
-from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.job_kinds import JobKind
@@ -68,24 +66,14 @@ def store_record(record: RunRecord, sequence: int) -> Write:
     return update_job(record.id, **_values(record, sequence), finished_at=record.finished_at)
 
 
-def store_progress(record: RunRecord, sequence: int) -> Executable:
-    """Return the change of a job and its container by a record that is not terminal, in one statement.
+def store_progress(record: RunRecord, sequence: int) -> tuple[Executable, Mapping[str, object]]:
+    """Return the change of a job and its container by a record that is not terminal: a statement, its values.
 
     It returns how many jobs it changed: none if the row has a newer record, or if a batch has to be told.
     """
-    tells_nobody = or_(jobs.c.parent_id.is_(None), jobs.c.state == record.state)
-    moved = (
-        update(jobs)
-        .where(jobs.c.id == record.id, jobs.c.record_sequence < sequence, tells_nobody)
-        .values(**_values(record, sequence))
-        .returning(jobs.c.container_id)
-        .cte("moved")
-    )
-    query = select(func.count()).select_from(moved)
-    if not exists_for_sure(record):
-        return query
-    provisional = (containers.c.id == moved.c.container_id, containers.c.vmid_is_provisional)
-    return query.add_cte(update(containers).where(*provisional).values(vmid_is_provisional=False).cte("made"))
+    values = {f"new_{name}": value for name, value in _values(record, sequence).items()}
+    statement = _PROGRESS_OF_MADE if exists_for_sure(record) else _PROGRESS
+    return statement, {"job": record.id, **values}
 
 
 def exists_for_sure(record: RunRecord) -> bool:
@@ -94,15 +82,33 @@ def exists_for_sure(record: RunRecord) -> bool:
     return record.exists_on_host and record.kind.creates_container and is_made
 
 
-def _values(record: RunRecord, sequence: int) -> dict[str, Any]:
+def _values(record: RunRecord, sequence: int) -> dict[str, object]:
     return {
         "state": record.state,
         "phase": record.phase,
         "percent": record.percent,
-        "record": cast(literal(record.model_dump_json(), Text), JSONB),
+        "record": record.model_dump(mode="json"),
         "record_sequence": sequence,
         "started_at": record.started_at,
     }
+
+
+def _progress(*, is_made: bool) -> Executable:
+    names = ("state", "phase", "percent", "record", "record_sequence", "started_at")
+    new = {name: bindparam(f"new_{name}", type_=jobs.c[name].type) for name in names}
+    tells_nobody = or_(jobs.c.parent_id.is_(None), jobs.c.state == new["state"])
+    is_older = jobs.c.record_sequence < new["record_sequence"]
+    moved = update(jobs).where(jobs.c.id == bindparam("job", type_=Text), is_older, tells_nobody)
+    changed = moved.values(new).returning(jobs.c.container_id).cte("moved")
+    query = select(func.count()).select_from(changed)
+    if not is_made:
+        return query
+    provisional = (containers.c.id == changed.c.container_id, containers.c.vmid_is_provisional)
+    return query.add_cte(update(containers).where(*provisional).values(vmid_is_provisional=False).cte("made"))
+
+
+# Made once: putting them together takes longer than sending them.
+_PROGRESS, _PROGRESS_OF_MADE = _progress(is_made=False), _progress(is_made=True)
 
 
 def update_job(job: Id, **changes: object) -> Write:
