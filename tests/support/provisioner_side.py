@@ -3,7 +3,7 @@
 import asyncio
 import io
 import tarfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -68,6 +68,10 @@ DELIVERY = Delivery(
 )
 
 
+async def _at_once() -> None:
+    """Wait for nothing."""
+
+
 @dataclass
 class Answers:
     """What the provisioner asks of inventory."""
@@ -76,6 +80,10 @@ class Answers:
     identities: Identities
     token_secret: str | None = None
     asked_for_access: int = 0
+    asked_for_secrets: int = 0
+    before_secrets: Callable[[], Awaitable[object]] = _at_once
+    before_access: Callable[[], Awaitable[object]] = _at_once
+    """What an answer waits for."""
 
     def register(self, bus: Bus) -> None:
         """Answer on a bus."""
@@ -93,6 +101,8 @@ class Answers:
 
     async def secrets(self, _query: GetJobSecrets, _call: Call) -> JobSecrets:
         """No job has any."""
+        self.asked_for_secrets += 1
+        await self.before_secrets()
         return JobSecrets()
 
     async def replace(self, query: ReplaceVmid, _call: Call) -> ReplacedVmid:
@@ -102,6 +112,7 @@ class Answers:
     async def access(self, query: clusters.GetClusterAccess, _call: Call) -> clusters.ClusterAccess:
         """Return the lab's secrets."""
         self.asked_for_access += 1
+        await self.before_access()
         fields = {
             "token_secret": self.token_secret or self.lab.token_secret,
             "ssh_private_key": self.lab.ssh_private_key,

@@ -12,7 +12,7 @@ from nats.aio.msg import Msg
 from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.job_events import JobStep
 from slipway.contracts.job_kinds import JobKind
-from slipway.contracts.jobs import CancelJob, GetJobSecrets, JobSecrets, RunJob, RunRecord, Target
+from slipway.contracts.jobs import CancelJob, RunJob, RunRecord, Target
 from slipway.contracts.problems import Failed, Problem, SlipwayError, Unavailable
 from slipway.contracts.values import JobState
 from slipway.provisioner.engine.journal import RunJournal
@@ -98,14 +98,24 @@ def diary() -> Diary:
     return Diary()
 
 
+class Known:
+    """A run of which nothing has to be asked."""
+
+    async def job_state(self) -> JobState:
+        """Wait for its turn."""
+        return JobState.QUEUED
+
+    async def prepare(self, _journal: RunJournal) -> Errand:
+        """Begin a list of what is done."""
+        return Errand(COMMAND)
+
+    async def aclose(self) -> None:
+        """Do nothing."""
+
+
 @pytest.fixture
 async def bus(make_bus: MakeBus) -> Bus:
-    """The provisioner's bus, with an inventory that knows the job."""
-
-    async def secrets(_query: GetJobSecrets, _call: Call) -> JobSecrets:
-        return JobSecrets()
-
-    await make_bus("inventory", lambda bus: bus.answer(GetJobSecrets, secrets))
+    """The provisioner's bus."""
     return await make_bus("provisioner")
 
 
@@ -113,14 +123,11 @@ async def bus(make_bus: MakeBus) -> Bus:
 def worker(bus: Bus, diary: Diary) -> Worker[Errand]:
     """A worker whose workflow knows no host."""
 
-    async def prepare(command: RunJob, _journal: RunJournal, _secrets: JobSecrets | None) -> Errand:
-        return Errand(command)
-
     async def outcome(_errand: Errand) -> Mapping[str, object]:
         return {"warnings": ("seen",)}
 
     workflow = Workflow(
-        prepare=prepare,
+        ask=lambda _command: Known(),
         plan=lambda _errand: diary.steps,
         failure_policy=diary,
         read_outcome=outcome,

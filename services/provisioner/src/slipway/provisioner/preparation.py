@@ -1,14 +1,17 @@
 """Gathers what the steps of a run need: access to the host, the template, the secrets."""
 
-from asyncio import gather
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 
 from slipway.contracts.jobs import GetJobSecrets, JobSecrets, RunJob
+from slipway.contracts.values import JobState
 from slipway.provisioner.access import Access
 from slipway.provisioner.bundle import Bundle, BundleCache
+from slipway.provisioner.engine.ahead import Ahead
 from slipway.provisioner.engine.journal import Journal
 from slipway.provisioner.host.work import BOOT_WAIT, Work
+from slipway.proxmox.hosts import Cluster
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.process.host_access import NONE, HostAccessPolicy
 from slipway.runtime.secrets.sealing import Sealer
@@ -25,16 +28,23 @@ class Preparation:
     host_access: HostAccessPolicy = NONE
     boot_wait: timedelta = BOOT_WAIT
 
-    async def prepare(self, command: RunJob, journal: Journal, secrets: JobSecrets | None = None) -> Work:
-        """Gather everything that the run needs; ask for its secrets unless they are given."""
-        work, of_job = await gather(self.without_secrets(command, journal), self._secrets(command, secrets))
-        owner, sealed = command.target.container, of_job.secrets
-        opened = {key: self.sealer.open(each, owner=owner, field=key) for key, each in sealed.items()}
-        return replace(work, secrets=opened, has_sessions=True)
+    def ask(self, command: RunJob) -> "RunQuestions":
+        """Ask for everything that a run needs."""
+        return RunQuestions(
+            preparation=self,
+            command=command,
+            secrets=Ahead(partial(self.bus.ask, GetJobSecrets(job=command.job))),
+            cluster=Ahead(partial(self.access.open, command.target.cluster)),
+            bundle=Ahead(partial(self.bundle, command.bundle)),
+        )
 
     async def without_secrets(self, command: RunJob, journal: Journal) -> Work:
         """Gather what a dry run needs."""
-        cluster, bundle = await gather(self.access.open(command.target.cluster), self._bundle(command.bundle))
+        bundle = await self.bundle(command.bundle)
+        return self.work(command, journal, await self.access.open(command.target.cluster), bundle)
+
+    def work(self, command: RunJob, journal: Journal, cluster: Cluster, bundle: Bundle | None) -> Work:
+        """Return what steps work with, without secrets."""
         return Work(
             command=command,
             cluster=cluster,
@@ -47,8 +57,34 @@ class Preparation:
             reopen=lambda: self.access.open(command.target.cluster),
         )
 
-    async def _secrets(self, command: RunJob, secrets: JobSecrets | None) -> JobSecrets:
-        return secrets or await self.bus.ask(GetJobSecrets(job=command.job))
-
-    async def _bundle(self, sha256: str | None) -> Bundle | None:
+    async def bundle(self, sha256: str | None) -> Bundle | None:
+        """Return the template that a command names, if it does."""
         return await self.bundles.get(sha256) if sha256 else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunQuestions:
+    """What is asked for a run, all side by side."""
+
+    preparation: Preparation
+    command: RunJob
+    secrets: Ahead[JobSecrets]
+    cluster: Ahead[Cluster]
+    bundle: Ahead[Bundle | None]
+
+    async def job_state(self) -> JobState:
+        """Return the state of the job, as inventory knows it."""
+        return (await self.secrets.answer()).state
+
+    async def prepare(self, journal: Journal) -> Work:
+        """Gather everything that the run needs from the answers."""
+        of_job, cluster = await self.secrets.answer(), await self.cluster.answer()
+        work = self.preparation.work(self.command, journal, cluster, await self.bundle.answer())
+        unseal = partial(self.preparation.sealer.open, owner=self.command.target.container)
+        secrets = {key: unseal(sealed, field=key) for key, sealed in of_job.secrets.items()}
+        return replace(work, secrets=secrets, has_sessions=True)
+
+    async def aclose(self) -> None:
+        """Stop asking."""
+        for each in (self.secrets, self.cluster, self.bundle):
+            await each.aclose()
