@@ -3,7 +3,7 @@
 import asyncio
 import io
 import tarfile
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -33,6 +33,7 @@ from slipway.inventory.containers.lifecycle import first_step
 from slipway.lab.node import Lab
 from slipway.provisioner.access import Access
 from slipway.provisioner.app import register
+from slipway.provisioner.bundle import BundleCache
 from slipway.provisioner.dry_run.explainer import Explainer
 from slipway.provisioner.engine.log_bound import LIMITS, LogLimits
 from slipway.provisioner.engine.records import Runs
@@ -67,6 +68,10 @@ DELIVERY = Delivery(
 )
 
 
+async def _at_once() -> None:
+    """Wait for nothing."""
+
+
 @dataclass
 class Answers:
     """What the provisioner asks of inventory."""
@@ -75,6 +80,10 @@ class Answers:
     identities: Identities
     token_secret: str | None = None
     asked_for_access: int = 0
+    asked_for_secrets: int = 0
+    before_secrets: Callable[[], Awaitable[object]] = _at_once
+    before_access: Callable[[], Awaitable[object]] = _at_once
+    """What an answer waits for."""
 
     def register(self, bus: Bus) -> None:
         """Answer on a bus."""
@@ -92,6 +101,8 @@ class Answers:
 
     async def secrets(self, _query: GetJobSecrets, _call: Call) -> JobSecrets:
         """No job has any."""
+        self.asked_for_secrets += 1
+        await self.before_secrets()
         return JobSecrets()
 
     async def replace(self, query: ReplaceVmid, _call: Call) -> ReplacedVmid:
@@ -101,6 +112,7 @@ class Answers:
     async def access(self, query: clusters.GetClusterAccess, _call: Call) -> clusters.ClusterAccess:
         """Return the lab's secrets."""
         self.asked_for_access += 1
+        await self.before_access()
         fields = {
             "token_secret": self.token_secret or self.lab.token_secret,
             "ssh_private_key": self.lab.ssh_private_key,
@@ -172,19 +184,7 @@ class Ground:
 
     async def bundle(self, *, health: HealthCheck | None = None, **scripts: str) -> str:
         """Store a template of scripts, run in the order of their names; return its hash."""
-        named = {f"{name}.sh": text for name, text in sorted(scripts.items())}
-        manifest = Manifest(
-            name="test",
-            version="1",
-            description="",
-            ostemplate="debian",
-            scripts=tuple(TemplateScript(name=name, timeout_seconds=120) for name in named),
-            health=health,
-        )
-        members = {f"scripts/{name}": text for name, text in named.items()}
-        return await Bundles(self.bus).put(
-            _archive({"manifest.json": manifest.model_dump_json(), "lib/slipway.sh": "", **members})
-        )
+        return await Bundles(self.bus).put(template(health=health, **scripts))
 
     async def make(
         self,
@@ -305,7 +305,7 @@ async def provisioner_on(
     hosts = Hosts(folder / "record")
     access = Access(bus, Sealer(settings), hosts)
     runs = Runs(bus)
-    preparation = Preparation(bus, access, Bundles(bus), Sealer(settings), boot_wait=boot_wait)
+    preparation = Preparation(bus, access, BundleCache(Bundles(bus)), Sealer(settings), boot_wait=boot_wait)
     workflow = container_workflow(preparation, lock_wait)
     worker = Worker(bus, runs, workflow, retry_budget=retry_budget, log_limits=log_limits)
     ground = Ground(lab, bus, answers, hosts, access, preparation, worker, runs)
@@ -338,6 +338,21 @@ def settings_of(identities: Identities) -> ProvisionerSettings:
         sealing_key_file=identities.sealing_file("provisioner"),
         sealing_public_file=identities.public_file,
     )
+
+
+def template(*, health: HealthCheck | None = None, **scripts: str) -> bytes:
+    """Return the archive of a template of scripts, run in the order of their names."""
+    named = {f"{name}.sh": text for name, text in sorted(scripts.items())}
+    manifest = Manifest(
+        name="test",
+        version="1",
+        description="",
+        ostemplate="debian",
+        scripts=tuple(TemplateScript(name=name, timeout_seconds=120) for name in named),
+        health=health,
+    )
+    members = {f"scripts/{name}": text for name, text in named.items()}
+    return _archive({"manifest.json": manifest.model_dump_json(), "lib/slipway.sh": "", **members})
 
 
 def _archive(members: Mapping[str, str]) -> bytes:

@@ -15,11 +15,15 @@ from sqlalchemy import select
 from slipway.contracts import audit, cluster_facts, clusters, container_specs, containers, jobs
 from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.problems import Conflict, Forbidden, Invalid, NotFound, Unavailable
-from slipway.contracts.values import JobState, Lifecycle
+from slipway.contracts.values import JobState, Lifecycle, Phase
 from slipway.inventory import tables
-from slipway.inventory.app import MIGRATIONS, register
+from slipway.inventory.app import LIMITS, MIGRATIONS, register
 from slipway.inventory.containers.looks import Looks
+from slipway.inventory.jobs import records
+from slipway.inventory.jobs.enqueuer import JobEnqueuer
+from slipway.inventory.jobs.queue import Queue
 from slipway.inventory.secrets.broker import SecretBroker
+from slipway.inventory.unit_of_work import UnitOfWork
 from slipway.runtime.bus.call import Call, using
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.database.engine import Database
@@ -32,6 +36,7 @@ from slipway.runtime.secrets.vault import KeyRing, Vault
 from slipway.runtime.topology.identities import Identities, generate
 from support.nats import MakeBus
 from support.postgres import Databases
+from support.statements import counted_statements
 
 TOKEN = "the token of this test"
 SPEC = clusters.ClusterSpec(name="home", endpoint="https://pve:8006", token_id="a@pve!b")
@@ -345,3 +350,35 @@ async def test_pages_of_containers_follow_each_other(world: World) -> None:
         if cursor is None:
             break
     assert seen == [f"web-{number}" for number in range(5)]
+
+
+async def test_where_a_run_stands_is_stored_with_one_statement(world: World) -> None:
+    """Only a newer record is taken; once the container exists its VMID is its own."""
+    await world.add()
+    accepted = await world.create("web-1")
+    unit = UnitOfWork(world.tables, JobEnqueuer(Queue(LIMITS)))
+    running = jobs.RunRecord(
+        id=accepted.job.id,
+        kind=JobKind.CREATE,
+        state=JobState.RUNNING,
+        claim=1,
+        commit=new_id(),
+        owner="p",
+        target=jobs.Target.of(await world.container(accepted)),
+        percent=10,
+        started_at=now(),
+    )
+    made = running.model_copy(update={"phase": Phase.START, "percent": 50, "exists_on_host": True})
+
+    counts = []
+    for record, sequence in ((running, 5), (made, 7), (running, 6)):
+        with counted_statements() as statements:
+            await records.store(unit, record, sequence)
+        counts.append(len(statements))
+
+    stored = await world.gateway.ask(jobs.GetJob(job=accepted.job.id))
+    async with world.tables.begin() as connection:
+        is_provisional = await connection.scalar(select(tables.containers.c.vmid_is_provisional))
+    assert counts[:2] == [1, 1]
+    assert (stored.state, stored.phase, stored.percent) == (JobState.RUNNING, Phase.START, 50)
+    assert not is_provisional

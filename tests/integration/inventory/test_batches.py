@@ -19,8 +19,8 @@ from slipway.contracts.values import JobState, Lifecycle
 from slipway.inventory import tables
 from slipway.inventory.app import LIMITS
 from slipway.inventory.clusters.use_cases import decide_observation
+from slipway.inventory.jobs import records
 from slipway.inventory.jobs.enqueuer import JobEnqueuer
-from slipway.inventory.jobs.outcomes import decide_record
 from slipway.inventory.jobs.queue import Queue
 from slipway.inventory.unit_of_work import UnitOfWork
 from slipway.runtime.bus.call import Call, using
@@ -63,8 +63,8 @@ class Fleet:
 
     async def store(self, record: jobs.RunRecord, sequence: int) -> None:
         """Store a record of a job."""
-        call = Call(actor="provisioner", correlation_id=new_id())
-        await self.unit.run(call, lambda tx: decide_record(tx, record, sequence))
+        with using(Call(actor="provisioner", correlation_id=new_id())):
+            await records.store(self.unit, record, sequence)
 
     async def record(self, job: Id, state: JobState, *, exists: bool = True) -> jobs.RunRecord:
         """Return a record of a job."""

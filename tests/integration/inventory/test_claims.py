@@ -36,15 +36,15 @@ from slipway.inventory.containers.observations import ObservationStore
 from slipway.inventory.containers.store import NewContainer
 from slipway.inventory.containers.use_cases import decide_deletion, decide_forget, decide_return
 from slipway.inventory.decision import NOTHING_GONE, Decide, Decision
+from slipway.inventory.jobs import records
 from slipway.inventory.jobs.enqueuer import JobEnqueuer
-from slipway.inventory.jobs.outcomes import decide_record
 from slipway.inventory.jobs.queue import Queue
 from slipway.inventory.jobs.retry import decide_retry
 from slipway.inventory.jobs.scheduling import Limits
 from slipway.inventory.jobs.use_cases import decide_request, decide_vmid
 from slipway.inventory.tables import ACTIVE
 from slipway.inventory.unit_of_work import UnitOfWork
-from slipway.runtime.bus.call import Call
+from slipway.runtime.bus.call import Call, using
 from slipway.runtime.database.engine import Database
 from slipway.runtime.process.clock import now
 from slipway.runtime.process.ids import new_id
@@ -401,7 +401,8 @@ class Claims(RuleBasedStateMachine):
         )
         self.sequence += 1
         number = self.sequence if sequence is None else sequence
-        await self.unit.run(CALL, lambda tx: decide_record(tx, record, number))
+        with using(CALL):
+            await records.store(self.unit, record, number)
 
     async def active(self) -> dict[str, list[tuple[JobKind, bool]]]:
         """Read the active jobs by node: what they do, and whether they were sent."""

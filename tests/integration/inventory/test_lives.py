@@ -28,6 +28,7 @@ from slipway.runtime.bus.call import Call
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.process.clock import now
 from support.nats import MakeBus
+from support.statements import counted_statements
 
 CALL = Call(actor="me", correlation_id="c")
 
@@ -91,6 +92,27 @@ async def test_a_container_is_followed_while_a_job_works_on_it(fleet: Fleet) -> 
     assert (await _read(fleet, container)).node == "pve1"
     (sent,) = [each for each in await _sent(fleet) if each.job == waiting]
     assert sent.target.node == "pve1"
+
+
+async def test_what_is_seen_of_a_guest_is_stored_and_published_together(fleet: Fleet) -> None:  # noqa: F811
+    """One event says all that changed; a guest that is as it was costs no more than a look."""
+    container = await _made(fleet)
+    store = ObservationStore(fleet.world.tables, Queue(LIMITS))
+    first, second = [await _seen(fleet, container, "pve2") for _ in range(2)]
+    published = "select count(*) from outbox where subject like '%.changed'"
+    async with fleet.world.tables.begin() as connection:
+        before = await connection.scalar(text(published))
+
+    with counted_statements() as statements:
+        await store.observe(first)
+        news = len(statements)
+        await store.observe(second)
+
+    async with fleet.world.tables.begin() as connection:
+        after = await connection.scalar(text(published))
+    assert (await _read(fleet, container)).node == "pve2"
+    assert (news, len(statements) - news) == (4, 3)
+    assert after - before == 1
 
 
 async def test_nothing_is_stored_of_a_deleted_container_nor_changed_by_an_ended_job(fleet: Fleet) -> None:  # noqa: F811

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 import pytest
+from nats.aio.msg import Msg
 
 from slipway.contracts.container_specs import ContainerSpec
+from slipway.contracts.job_events import JobStep
 from slipway.contracts.job_kinds import JobKind
-from slipway.contracts.jobs import CancelJob, GetJobSecrets, JobSecrets, RunJob, RunRecord, Target
+from slipway.contracts.jobs import CancelJob, RunJob, RunRecord, Target
 from slipway.contracts.problems import Failed, Problem, SlipwayError, Unavailable
 from slipway.contracts.values import JobState
 from slipway.provisioner.engine.journal import RunJournal
@@ -21,6 +23,7 @@ from slipway.provisioner.engine.workflow import Do, Retry, Workflow
 from slipway.runtime.bus.call import Call
 from slipway.runtime.bus.client import Bus, Delivery
 from slipway.runtime.process.clock import now
+from slipway.runtime.topology.declared import LIVE_PREFIX
 from support.nats import MakeBus
 
 TARGET = Target(container="c1", cluster="k1", cluster_name="home", node="pve1", vmid=100, hostname="web-1")
@@ -95,14 +98,24 @@ def diary() -> Diary:
     return Diary()
 
 
+class Known:
+    """A run of which nothing has to be asked."""
+
+    async def job_state(self) -> JobState:
+        """Wait for its turn."""
+        return JobState.QUEUED
+
+    async def prepare(self, _journal: RunJournal) -> Errand:
+        """Begin a list of what is done."""
+        return Errand(COMMAND)
+
+    async def aclose(self) -> None:
+        """Do nothing."""
+
+
 @pytest.fixture
 async def bus(make_bus: MakeBus) -> Bus:
-    """The provisioner's bus, with an inventory that knows the job."""
-
-    async def secrets(_query: GetJobSecrets, _call: Call) -> JobSecrets:
-        return JobSecrets()
-
-    await make_bus("inventory", lambda bus: bus.answer(GetJobSecrets, secrets))
+    """The provisioner's bus."""
     return await make_bus("provisioner")
 
 
@@ -110,14 +123,11 @@ async def bus(make_bus: MakeBus) -> Bus:
 def worker(bus: Bus, diary: Diary) -> Worker[Errand]:
     """A worker whose workflow knows no host."""
 
-    async def prepare(command: RunJob, _journal: RunJournal) -> Errand:
-        return Errand(command)
-
     async def outcome(_errand: Errand) -> Mapping[str, object]:
         return {"warnings": ("seen",)}
 
     workflow = Workflow(
-        prepare=prepare,
+        ask=lambda _command: Known(),
         plan=lambda _errand: diary.steps,
         failure_policy=diary,
         read_outcome=outcome,
@@ -156,6 +166,33 @@ async def test_each_step_is_done_once(worker: Worker[Errand], diary: Diary, bus:
     record = await record_of(bus)
     assert diary.entries == ["a", "b"]
     assert (record.state, record.percent, record.warnings) == (JobState.SUCCEEDED, 100, ("seen",))
+
+
+async def test_a_steps_end_leaves_with_the_next_steps_begin(
+    worker: Worker[Errand], diary: Diary, bus: Bus
+) -> None:
+    """The record is written once between two steps; the events come one by one, in their order."""
+    diary.steps = tuple(Step(name=name, act=diary.note(name)) for name in ("a", "b", "c"))
+    written: list[RunRecord] = []
+    shown: list[str] = []
+
+    async def note(message: Msg) -> None:
+        if message.subject.endswith(f"state.job.{COMMAND.job}"):
+            written.append(RunRecord.model_validate_json(message.data))
+        elif message.subject.endswith(".step"):
+            step = JobStep.model_validate_json(message.data)
+            shown.append(f"{step.step} {step.status}")
+
+    await bus.connection.subscribe(f"{LIVE_PREFIX}>", cb=note)
+
+    await worker.run(COMMAND, DELIVERY)
+    await until(lambda: bool(written) and written[-1].state is JobState.SUCCEEDED)
+
+    steps = [[f"{each.name} {each.status}" for each in record.steps] for record in written]
+    assert shown == [f"{name} {status}" for name in "abc" for status in ("started", "finished")]
+    ended = ["a finished", "b finished"]
+    assert steps[:4] == [[], ["a started"], ["a finished", "b started"], [*ended, "c started"]]
+    assert steps[4:] == [[*ended, "c finished"]] * 2
 
 
 async def test_a_later_owner_continues(worker: Worker[Errand], diary: Diary, bus: Bus) -> None:

@@ -27,6 +27,7 @@ from slipway.standalone.embedded.nats import EmbeddedNats
 from support.messages import Appeared, Log, Phase, Run
 from support.nats import MakeBus
 from support.postgres import Databases
+from support.statements import counted_statements
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -93,6 +94,20 @@ async def test_a_committed_message_arrives_soon(
     headers = message.headers or {}
     assert (headers["Slipway-Actor"], headers["Slipway-Correlation-Id"]) == ("user:ann", "c-3")
     assert (headers["ce-source"], headers["Nats-Msg-Id"]) == ("/slipway/inventory", "m1")
+
+
+async def test_many_messages_are_one_statement_and_keep_their_order(
+    database: Database, relay: Bus, admin: Client
+) -> None:
+    """The rows and their announcement go to the database together, however many there are."""
+    messages = [(f"m{number}", Phase(id="j1", text=str(number))) for number in range(300)]
+
+    with counted_statements() as statements:
+        await add(database, *messages)
+
+    assert len(statements) == 1
+    await drained(database)
+    assert await stored_texts(admin) == [str(number) for number in range(300)]
 
 
 async def test_a_rolled_back_message_never_arrives(database: Database, relay: Bus, admin: Client) -> None:

@@ -8,7 +8,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.api import StreamConfig
 
-from slipway.runtime.bus.client import Bus
+from slipway.runtime.bus.client import Bus, Delivery
 from slipway.runtime.bus.dead_letters import dead_letter_page
 from slipway.runtime.errors import BusUnavailable, TopologyMissing
 from slipway.runtime.topology import declared, reconcile
@@ -40,6 +40,52 @@ async def test_everything_declared_is_created_and_a_second_run_changes_nothing(
     } <= names
     assert {each.durable for each in declared.CONSUMERS} <= names
     assert second == []
+
+
+async def test_a_record_replaced_while_it_is_handled_is_not_reported(
+    make_bus: MakeBus, admin: Client
+) -> None:
+    """It happens several times a job; the reports of what a service gave up are stored as before."""
+    provisioner = await make_bus("provisioner")
+    reports: list[str] = []
+
+    async def note(message: Msg) -> None:
+        reports.append(message.subject)
+
+    await admin.subscribe("$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.>", cb=note)
+    handled: list[int] = []
+
+    async def replace(record: Record, delivery: Delivery) -> None:
+        if record.step < 3:
+            following = Record(id=record.id, step=record.step + 1, commit=f"c{record.step}")
+            sequence = delivery.stream_sequence
+            await provisioner.commit(following, (), expected_sequence=sequence, commit_id=following.commit)
+        handled.append(record.step)
+
+    await make_bus("inventory", lambda bus: bus.consume(Record, replace, durable="inventory-records"))
+    await provisioner.commit(Record(id="j1"), (), expected_sequence=0, commit_id="first")
+    await until(lambda: handled == [0, 1, 2, 3] and len(reports) == 3)
+
+    assert (await admin.jetstream().stream_info("ADVISORIES")).state.messages == 0
+    await admin.publish("$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.EVENTS.inventory-guests", b"{}")
+    await admin.flush()
+    assert (await admin.jetstream().stream_info("ADVISORIES")).state.messages == 1
+
+
+async def test_a_bus_that_an_earlier_version_declared_stores_the_reports_of_records_no_more(
+    empty_nats: EmbeddedNats, admin: Client
+) -> None:
+    """Its stream gives up a subject that nobody needs; what is stored stays for its time."""
+    prefix = "$JS.EVENT.ADVISORY.CONSUMER"
+    old = [f"{prefix}.MAX_DELIVERIES.>", f"{prefix}.MSG_TERMINATED.>"]
+    await admin.jetstream().add_stream(name="ADVISORIES", subjects=old)
+    await admin.jetstream().publish(f"{prefix}.MSG_TERMINATED.EVENTS.inventory-records", b"{}")
+
+    await reconcile.apply(admin, SMALL)
+
+    info = await admin.jetstream().stream_info("ADVISORIES")
+    assert f"{prefix}.MSG_TERMINATED.>" not in (info.config.subjects or ())
+    assert info.state.messages == 1
 
 
 async def test_trap_15_drift_of_a_consumer_is_mended(nats_server: EmbeddedNats, admin: Client) -> None:

@@ -132,7 +132,6 @@ def register(
     of_jobs = JobHandlers(
         unit=unit,
         jobs=job_views,
-        containers=container_store,
         batches=batches,
         records=records,
         secret_broker=secret_broker,

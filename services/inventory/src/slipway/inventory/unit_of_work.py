@@ -6,12 +6,12 @@ is stored or nothing. A plan gets the decision and stops.
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import Executable, func, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -83,6 +83,11 @@ class UnitOfWork:
             await self._commit(tx, call, decision)
         return decision.reply
 
+    async def apply(self, statement: Executable, values: Mapping[str, object]) -> Any:
+        """Make a change that is one statement and causes nothing else; return what the statement returns."""
+        async with self.database.autocommit() as connection:
+            return await connection.scalar(statement, dict(values))
+
     async def plan(self, decide: Decide[ReplyT]) -> Decision[ReplyT]:
         """Decide on a request, and return the decision; nothing is written."""
         async with self.database.begin() as tx:
@@ -105,10 +110,11 @@ class UnitOfWork:
     async def _commit(self, tx: AsyncConnection, call: Call, decision: Decision[ReplyT]) -> None:
         for write in decision.writes:
             await tx.execute(write.statement, write.rows or None)
-        await outbox.add_all(tx, decision.events)
-        await self.enqueuer.enqueue(tx, call, decision.commands, parent=decision.parent)
+        outgoing = [*decision.events]
+        outgoing += await self.enqueuer.enqueue(tx, call, decision.commands, parent=decision.parent)
         for cluster, node in decision.released:
-            await self.enqueuer.queue.release(tx, cluster, node)
+            outgoing += await self.enqueuer.queue.release(tx, cluster, node)
+        await outbox.add_all(tx, outgoing)
         await _note(tx, call, [*decision.audit, *map(_acceptance_of, decision.commands)])
 
 

@@ -4,6 +4,7 @@ from slipway.contracts.host_state import CheckJob, CheckVmid, GetGuard, ListBack
 from slipway.contracts.jobs import CancelJob, RunJob
 from slipway.contracts.plans import ExplainRun
 from slipway.provisioner.access import Access
+from slipway.provisioner.bundle import BundleCache
 from slipway.provisioner.dry_run.explainer import Explainer
 from slipway.provisioner.engine.records import Runs
 from slipway.provisioner.engine.worker import Worker
@@ -36,7 +37,7 @@ def build() -> Service:
 def register(bus: Bus, settings: ProvisionerSettings, access: Access) -> Worker[Work]:
     """Register the handler of each command and query; the worker listens once the bus has started."""
     preparation = Preparation(
-        bus, access, Bundles(bus), Sealer(settings), settings.host_access, settings.boot_wait
+        bus, access, BundleCache(Bundles(bus)), Sealer(settings), settings.host_access, settings.boot_wait
     )
     worker = Worker(
         bus,

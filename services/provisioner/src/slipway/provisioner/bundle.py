@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -11,10 +12,15 @@ from jinja2.sandbox import SandboxedEnvironment
 from slipway.contracts.problems import Failed
 from slipway.contracts.templates import Manifest, TemplateFile
 from slipway.proxmox.files import GuestFile
+from slipway.runtime.bus.bundles import Bundles
 
 LIBRARY = "/var/lib/slipway/lib/slipway.sh"
 """Guest path of the library for scripts."""
 _LIBRARY_MEMBER = "lib/slipway.sh"
+
+
+CACHE_BYTES = 8 * 1024 * 1024
+"""Of the bundles that are held in memory; the templates of Slipway take a tenth of it."""
 
 
 class RenderFailed(Failed):
@@ -38,6 +44,11 @@ class Bundle:
             members = {name: file.read() for name, file in files.items() if file is not None}
         return cls(Manifest.model_validate_json(members["manifest.json"]), members)
 
+    @property
+    def size_bytes(self) -> int:
+        """How much its files take, unpacked."""
+        return sum(map(len, self.members.values()))
+
     def script(self, name: str) -> str:
         """Return a script's text."""
         return self.members[f"scripts/{name}"].decode()
@@ -57,6 +68,26 @@ class Bundle:
             owner=entry.owner,
             group=entry.group,
         )
+
+
+class BundleCache:
+    """The bundles used last, unpacked: one never changes, so its hash is all that is needed to know it."""
+
+    def __init__(self, bundles: Bundles) -> None:
+        self._bundles = bundles
+        self._unpacked: OrderedDict[str, Bundle] = OrderedDict()
+
+    async def get(self, sha256: str) -> Bundle:
+        """Return a bundle; it is read from the bus unless it was used lately."""
+        bundle = self._unpacked.pop(sha256, None) or Bundle.unpack(await self._bundles.get(sha256))
+        self._unpacked[sha256] = bundle
+        while len(self._unpacked) > 1 and self._size_bytes > CACHE_BYTES:
+            self._unpacked.popitem(last=False)
+        return bundle
+
+    @property
+    def _size_bytes(self) -> int:
+        return sum(bundle.size_bytes for bundle in self._unpacked.values())
 
 
 def _rendered(path: str, content: bytes, values: Mapping[str, str]) -> bytes:

@@ -2,13 +2,16 @@
 
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 
-from slipway.contracts.jobs import GetJobSecrets, RunJob
+from slipway.contracts.jobs import GetJobSecrets, JobSecrets, RunJob
+from slipway.contracts.values import JobState
 from slipway.provisioner.access import Access
-from slipway.provisioner.bundle import Bundle
+from slipway.provisioner.bundle import Bundle, BundleCache
+from slipway.provisioner.engine.ahead import Ahead
 from slipway.provisioner.engine.journal import Journal
 from slipway.provisioner.host.work import BOOT_WAIT, Work
-from slipway.runtime.bus.bundles import Bundles
+from slipway.proxmox.hosts import Cluster
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.process.host_access import NONE, HostAccessPolicy
 from slipway.runtime.secrets.sealing import Sealer
@@ -20,26 +23,32 @@ class Preparation:
 
     bus: Bus
     access: Access
-    bundles: Bundles
+    bundles: BundleCache
     sealer: Sealer
     host_access: HostAccessPolicy = NONE
     boot_wait: timedelta = BOOT_WAIT
 
-    async def prepare(self, command: RunJob, journal: Journal) -> Work:
-        """Gather everything that the run needs."""
-        sealed = (await self.bus.ask(GetJobSecrets(job=command.job))).secrets
-        work = await self.without_secrets(command, journal)
-        owner = command.target.container
-        secrets = {key: self.sealer.open(each, owner=owner, field=key) for key, each in sealed.items()}
-        return replace(work, secrets=secrets, has_sessions=True)
+    def ask(self, command: RunJob) -> "RunQuestions":
+        """Ask for everything that a run needs."""
+        return RunQuestions(
+            preparation=self,
+            command=command,
+            secrets=Ahead(partial(self.bus.ask, GetJobSecrets(job=command.job))),
+            cluster=Ahead(partial(self.access.open, command.target.cluster)),
+            bundle=Ahead(partial(self.bundle, command.bundle)),
+        )
 
     async def without_secrets(self, command: RunJob, journal: Journal) -> Work:
         """Gather what a dry run needs."""
-        archive = await self.bundles.get(command.bundle) if command.bundle else None
+        bundle = await self.bundle(command.bundle)
+        return self.work(command, journal, await self.access.open(command.target.cluster), bundle)
+
+    def work(self, command: RunJob, journal: Journal, cluster: Cluster, bundle: Bundle | None) -> Work:
+        """Return what steps work with, without secrets."""
         return Work(
             command=command,
-            cluster=await self.access.open(command.target.cluster),
-            bundle=Bundle.unpack(archive) if archive else None,
+            cluster=cluster,
+            bundle=bundle,
             secrets={},
             journal=journal,
             bus=self.bus,
@@ -47,3 +56,35 @@ class Preparation:
             boot_wait=self.boot_wait,
             reopen=lambda: self.access.open(command.target.cluster),
         )
+
+    async def bundle(self, sha256: str | None) -> Bundle | None:
+        """Return the template that a command names, if it does."""
+        return await self.bundles.get(sha256) if sha256 else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunQuestions:
+    """What is asked for a run, all side by side."""
+
+    preparation: Preparation
+    command: RunJob
+    secrets: Ahead[JobSecrets]
+    cluster: Ahead[Cluster]
+    bundle: Ahead[Bundle | None]
+
+    async def job_state(self) -> JobState:
+        """Return the state of the job, as inventory knows it."""
+        return (await self.secrets.answer()).state
+
+    async def prepare(self, journal: Journal) -> Work:
+        """Gather everything that the run needs from the answers."""
+        of_job, cluster = await self.secrets.answer(), await self.cluster.answer()
+        work = self.preparation.work(self.command, journal, cluster, await self.bundle.answer())
+        unseal = partial(self.preparation.sealer.open, owner=self.command.target.container)
+        secrets = {key: unseal(sealed, field=key) for key, sealed in of_job.secrets.items()}
+        return replace(work, secrets=secrets, has_sessions=True)
+
+    async def aclose(self) -> None:
+        """Stop asking."""
+        for each in (self.secrets, self.cluster, self.bundle):
+            await each.aclose()

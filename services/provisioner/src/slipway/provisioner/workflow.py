@@ -24,7 +24,7 @@ TRANSIENT_FACTS = frozenset(
 def container_workflow(preparation: Preparation, lock_wait: timedelta) -> Workflow[Work]:
     """Return the workflow of jobs on containers."""
     return Workflow(
-        prepare=preparation.prepare,
+        ask=preparation.ask,
         plan=pipelines.plan,
         failure_policy=ContainerFailurePolicy(lock_wait),
         read_outcome=readback.changes,

@@ -60,7 +60,7 @@ class Database:
         self.url = url_of(settings)
         self._engine = _engine(settings, pool_size=settings.pool_size, command_timeout=STATEMENT_SECONDS)
         _check_when_lent(self._engine)
-        self._reading = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
@@ -82,6 +82,13 @@ class Database:
                     raise
             return await self._read(work)
 
+    @asynccontextmanager
+    async def autocommit(self) -> AsyncIterator[AsyncConnection]:
+        """Lend a connection on which each statement is a transaction of its own."""
+        with needs_database("The database did not answer."):
+            async with self._autocommit.connect() as connection:
+                yield connection
+
     async def ping(self) -> None:
         """Raise `DatabaseUnavailable` unless a statement gets through."""
         async with self.begin() as connection:
@@ -92,7 +99,7 @@ class Database:
         await self._engine.dispose()
 
     async def _read(self, work: Callable[[AsyncConnection], Awaitable[ResultT]]) -> ResultT:
-        async with self._reading.connect() as connection:
+        async with self._autocommit.connect() as connection:
             try:
                 return await work(connection)
             except Exception as error:

@@ -81,6 +81,8 @@ class Stream:
     subjects: tuple[str, ...]
     limit: str
     """The setting that bounds its size."""
+    former_subjects: tuple[str, ...] = ()
+    """What earlier versions stored in it too, and nobody needs; what is stored of it stays for its time."""
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def config(self, settings: TopologySettings) -> StreamConfig:
@@ -126,6 +128,21 @@ class Consumer:
         )
 
 
+RECORDS = ("slipway.v1.state.job.*",)
+
+CONSUMERS = (
+    Consumer(durable="provisioner-run", stream=COMMANDS, filters=("slipway.v1.command.provisioner.job.run",)),
+    Consumer(
+        durable="provisioner-cancel", stream=COMMANDS, filters=("slipway.v1.command.provisioner.job.cancel",)
+    ),
+    Consumer(durable="inventory-records", stream=EVENTS, filters=RECORDS),
+    Consumer(durable="inventory-guests", stream=EVENTS, filters=("slipway.v1.event.guest.*.>",)),
+    Consumer(durable="inventory-nodes", stream=EVENTS, filters=("slipway.v1.event.node.*.observed",)),
+    Consumer(durable="monitor-clusters", stream=EVENTS, filters=("slipway.v1.event.cluster.*.>",)),
+)
+
+_ADVISORY = "$JS.EVENT.ADVISORY.CONSUMER"
+
 STREAMS = (
     Stream(
         name=COMMANDS,
@@ -157,9 +174,17 @@ STREAMS = (
         # of Slipway, and `nats stream view ADVISORIES` shows it.
         name=ADVISORIES,
         subjects=(
-            "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.>",
-            "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.>",
+            f"{_ADVISORY}.MAX_DELIVERIES.>",
+            # A delivered record that the next one replaces is reported as terminated too, several times a
+            # job; so of EVENTS only the consumers count whose messages nothing replaces.
+            f"{_ADVISORY}.MSG_TERMINATED.{COMMANDS}.>",
+            *(
+                f"{_ADVISORY}.MSG_TERMINATED.{EVENTS}.{each.durable}"
+                for each in CONSUMERS
+                if each.stream == EVENTS and each.filters != RECORDS
+            ),
         ),
+        former_subjects=(f"{_ADVISORY}.MSG_TERMINATED.>",),
         limit="advisories_max_bytes",
         options={"max_age": EVENT_LIFETIME.total_seconds()},
     ),
@@ -194,17 +219,6 @@ BUCKETS = (
         limit="bundles_max_bytes",
         options=_BUCKET,
     ),
-)
-
-CONSUMERS = (
-    Consumer(durable="provisioner-run", stream=COMMANDS, filters=("slipway.v1.command.provisioner.job.run",)),
-    Consumer(
-        durable="provisioner-cancel", stream=COMMANDS, filters=("slipway.v1.command.provisioner.job.cancel",)
-    ),
-    Consumer(durable="inventory-records", stream=EVENTS, filters=("slipway.v1.state.job.*",)),
-    Consumer(durable="inventory-guests", stream=EVENTS, filters=("slipway.v1.event.guest.*.>",)),
-    Consumer(durable="inventory-nodes", stream=EVENTS, filters=("slipway.v1.event.node.*.observed",)),
-    Consumer(durable="monitor-clusters", stream=EVENTS, filters=("slipway.v1.event.cluster.*.>",)),
 )
 
 READS: Mapping[str, tuple[str, ...]] = {

@@ -4,7 +4,7 @@ Services never call `apply`; they `verify` and wait. Streams and consumers that 
 alone.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +24,7 @@ from slipway.runtime.topology.declared import (
     CONSUMERS,
     DEAD_LETTERS,
     STREAMS,
+    Stream,
     TopologySettings,
     streams_of,
 )
@@ -57,7 +58,7 @@ async def apply(connection: Client, settings: TopologySettings | None = None) ->
     settings = settings or TopologySettings()
     bus = connection.jetstream()
     try:
-        streams = [await _apply_stream(bus, each.config(settings)) for each in (*STREAMS, *BUCKETS)]
+        streams = [await _apply_stream(bus, each, settings) for each in (*STREAMS, *BUCKETS)]
         consumers = [await _apply_consumer(bus, each.stream, each.config(settings)) for each in CONSUMERS]
         moved = await carry_over(connection)
     except NatsError as error:
@@ -94,8 +95,8 @@ def _needed(kind: str, name: str) -> Iterator[None]:
             raise TopologyMissing(message, **details) from error
 
 
-async def _apply_stream(bus: JetStreamContext, declared: StreamConfig) -> Change | None:
-    name = str(declared.name)
+async def _apply_stream(bus: JetStreamContext, stream: Stream, settings: TopologySettings) -> Change | None:
+    declared, name = stream.config(settings), stream.name
     try:
         info = await bus.stream_info(name)
     except NotFoundError:
@@ -104,14 +105,16 @@ async def _apply_stream(bus: JetStreamContext, declared: StreamConfig) -> Change
     different = differences(declared.as_dict(), info.config.as_dict())
     if not different:
         return None
-    _refuse_destruction(declared, info, different)
+    _refuse_destruction(declared, info, different, stream.former_subjects)
     await bus.update_stream(declared)
     return Change(kind="stream", name=name, done=f"updated {', '.join(different)}")
 
 
-def _refuse_destruction(declared: StreamConfig, info: StreamInfo, different: Iterable[str]) -> None:
+def _refuse_destruction(
+    declared: StreamConfig, info: StreamInfo, different: Iterable[str], former_subjects: Collection[str]
+) -> None:
     reasons = [f"{name} can't change" for name in different if name in _SETTLED]
-    lost = set(info.config.subjects or ()) - set(declared.subjects or ())
+    lost = set(info.config.subjects or ()) - {*(declared.subjects or ()), *former_subjects}
     reasons += [f"the subject {subject} would be dropped" for subject in sorted(lost)]
     if declared.max_bytes is not None and declared.max_bytes < info.state.bytes:
         reasons.append(f"max_bytes {declared.max_bytes} is less than the {info.state.bytes} stored")

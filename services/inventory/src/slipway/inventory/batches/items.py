@@ -108,12 +108,9 @@ def batch_state(
     return BatchState({**values, "finished_at": now()}, [event])
 
 
-async def lock_parent(tx: AsyncConnection, record: RunRecord) -> None:
-    """Lock the batch of a job whose state a record moves."""
-    of = select(jobs.c.parent_id).where(jobs.c.id == record.id, jobs.c.state != record.state)
-    parent = await tx.scalar(of)
-    if parent is not None:
-        await tx.execute(select(jobs.c.id).where(jobs.c.id == parent).with_for_update())
+async def lock_batch(tx: AsyncConnection, batch: Id) -> None:
+    """Lock a batch, before a job of it that moves it."""
+    await tx.execute(select(jobs.c.id).where(jobs.c.id == batch).with_for_update())
 
 
 async def decide_item(tx: AsyncConnection, batch: Id, record: RunRecord) -> Decision[None]:

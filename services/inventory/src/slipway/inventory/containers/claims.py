@@ -5,8 +5,10 @@ VMIDs and names are claimed under one lock for each cluster, so that no two requ
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Select, func, select
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -103,25 +105,28 @@ async def claim_vmids(
     besides: Collection[Id] = (),
     is_free: bool = False,
 ) -> list[int]:
-    """Choose VMIDs under the lock of the cluster's names.
+    """Choose VMIDs.
 
     Args:
-        tx: the transaction that claims them.
+        tx: holds the lock of the cluster's names.
         cluster: where.
         requested: a None takes the lowest that is free.
         refused: those that can't be taken, though no row holds them.
         besides: containers whose VMIDs don't count.
         is_free: Proxmox has just called the first requested one free: facts of before don't count.
     """
-    await lock_names(tx, cluster)
-    facts = await tx.scalars(select(nodes.c.facts["vmids"]).where(nodes.c.cluster_id == cluster))
-    used = {vmid for vmids in facts for vmid in vmids or ()} - ({requested[0]} if is_free else set())
-    stored = await tx.scalar(select(clusters.c.spec["vmids"]).where(clusters.c.id == cluster))
-    within = VmidRange.model_validate(stored) if stored else ALL_VMIDS
-    taken = used.union(refused, await _claimed_vmids(tx, cluster, besides))
+    facts = func.jsonb_agg(nodes.c.facts["vmids"], type_=JSONB)
+    seen = select(facts).where(nodes.c.cluster_id == cluster).scalar_subquery()
+    claimed = func.array(_claimed_vmids(cluster, besides).scalar_subquery())
+    within = clusters.c.spec["vmids"].label("within")
+    query = select(within, seen.label("seen"), claimed.label("claimed")).where(clusters.c.id == cluster)
+    row = (await tx.execute(query)).one()
+    used = {vmid for vmids in row.seen or () for vmid in vmids or ()} - ({requested[0]} if is_free else set())
+    bounds = VmidRange.model_validate(row.within) if row.within else ALL_VMIDS
+    taken = used.union(refused, row.claimed)
     chosen: list[int] = []
     for vmid in requested:
-        chosen.append(choose_vmid(vmid, used=taken, claimed=chosen, within=within))
+        chosen.append(choose_vmid(vmid, used=taken, claimed=chosen, within=bounds))
     return chosen
 
 
@@ -129,17 +134,16 @@ async def refuse_vmid_in_use(
     tx: AsyncConnection, cluster: Id, vmid: int, *, besides: Id, chosen: Collection[int]
 ) -> None:
     """Raise `VmidTaken` if a VMID was chosen, or a living container other than `besides` has it."""
-    if vmid in chosen or vmid in await _claimed_vmids(tx, cluster, [besides]):
+    if vmid in chosen or vmid in list(await tx.scalars(_claimed_vmids(cluster, [besides]))):
         raise vmid_taken()
 
 
-async def _claimed_vmids(tx: AsyncConnection, cluster: Id, besides: Collection[Id]) -> frozenset[int]:
-    query = select(containers.c.vmid).where(
+def _claimed_vmids(cluster: Id, besides: Collection[Id]) -> Select[Any]:
+    return select(containers.c.vmid).where(
         containers.c.cluster_id == cluster,
         containers.c.lifecycle != Lifecycle.DELETED,
         containers.c.id.not_in(besides),
     )
-    return frozenset(await tx.scalars(query))
 
 
 async def refuse_busy(

@@ -109,8 +109,8 @@ async def decide_creations(
     """
     requested = [each.spec.vmid for each in new]
     besides = gone.containers
-    vmids = await claim_vmids(tx, new[0].cluster, requested, besides=besides, is_free=gone.is_vmid_free)
     await claim_names(tx, new[0].cluster, [each.spec.hostname for each in new], besides=besides)
+    vmids = await claim_vmids(tx, new[0].cluster, requested, besides=besides, is_free=gone.is_vmid_free)
     commands = [_command(each, vmid) for each, vmid in zip(new, vmids, strict=True)]
     return Decision(
         reply=accepted(commands[0]),

@@ -1,13 +1,14 @@
 """Guests as monitor sees them: their power, and where they are.
 
 When somebody has moved a guest, even while a job works on it, its container gets the new node at once. A job
-that waits moves to the queue of that node; one that was sent finds out by itself.
+that waits moves to the queue of that node; one that was sent finds out by itself. Others may have started the
+guest, or changed its config: a warning asks for that to be looked at.
 """
 
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, Text, cast, func, literal, or_, select, update
+from sqlalchemy import Row, Select, Text, cast, func, literal, or_, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -22,6 +23,7 @@ from slipway.inventory.jobs.queue import Queue
 from slipway.inventory.tables import containers, jobs
 from slipway.runtime.database import outbox
 from slipway.runtime.database.engine import Database
+from slipway.runtime.database.outbox import Outgoing
 from slipway.runtime.process.ids import new_id
 
 
@@ -34,70 +36,74 @@ class ObservationStore:
 
     async def observe(self, status: GuestStatus) -> None:
         """Store a guest's power, and its node if others moved it, unless something newer is stored."""
-        if not await self._doubt(status):
-            await self._see(status.cluster, status.vmid, status.power, status.observed_at)
-        await self._follow(status)
         async with self._database.begin() as tx:
-            waiting = await tx.scalar(_waiting(status).where(jobs.c.node == status.node).limit(1))
-            if waiting is not None:
-                await self._queue.release(tx, status.cluster, status.node)
+            # Jobs are locked before containers, as when a record is stored.
+            waiting = (await tx.execute(_waiting(status).with_for_update(of=jobs))).all()
+            rows = await _rows(tx, status.cluster, status.vmid)
+            # What may be old is asked of the guest anew, with its config.
+            is_old = any(_is_held(row) and _is_old(status, row) for row in rows)
+            changes = [(row, _changes(status, row, is_old=is_old)) for row in rows]
+            await _store(tx, changes, status.observed_at)
+            is_moved = any("node" in values for _, values in changes)
+            if is_moved and waiting:
+                await _take_along(tx, [row.id for row in waiting], status.node)
+        if waiting and (is_moved or any(row.node == status.node for row in waiting)):
+            async with self._database.begin() as tx:
+                await outbox.add_all(tx, await self._queue.release(tx, status.cluster, status.node))
 
     async def miss(self, cluster: Id, vmid: int, at: Moment) -> None:
         """Store that a guest is not seen any more."""
-        await self._see(cluster, vmid, Power.UNKNOWN, at)
-
-    async def _see(self, cluster: Id, vmid: int, power: Power, at: Moment) -> None:
-        seen = containers.c
-        is_deleted = seen.lifecycle == Lifecycle.DELETED
-        older = select(seen.id, seen.power, is_deleted.label("is_deleted")).where(
-            seen.cluster_id == cluster,
-            seen.vmid == vmid,
-            # Of a forgotten one it is stored silently: it is true at once when the container comes back.
-            or_(~is_deleted, seen.forgotten_as.is_not(None)),
-            or_(seen.observed_at.is_(None), seen.observed_at < at),
-        )
         async with self._database.begin() as tx:
-            for row in (await tx.execute(older.with_for_update())).all():
-                await tx.execute(
-                    update(containers).where(seen.id == row.id).values(power=power, observed_at=at)
-                )
-                if row.power != power and not row.is_deleted:
-                    await _publish(tx, row.id, power, at)
+            rows = await _rows(tx, cluster, vmid)
+            await _store(tx, [(row, _power(row, Power.UNKNOWN, at)) for row in rows], at)
 
-    async def _doubt(self, status: GuestStatus) -> bool:
-        """Add warnings for what may have changed: others may have started the guest, or changed its config.
 
-        Return whether the observation itself may be old: the guest is asked then, with its config.
-        """
-        is_old = False
-        async with self._database.begin() as tx:
-            here = select(containers).where(*_is(status)).with_for_update()
-            for row in (await tx.execute(here)).all():
-                doubts = _doubts(status, row)
-                is_old = is_old or _is_old(status, row)
-                if new := sorted(doubts.difference(row.warnings)):
-                    marked = update(containers).where(containers.c.id == row.id)
-                    await tx.execute(marked.values(warnings=[*row.warnings, *new]))
-                    await _publish(tx, row.id, row.power, status.observed_at)
-        return is_old
+async def _rows(tx: AsyncConnection, cluster: Id, vmid: int) -> Sequence[Row[Any]]:
+    """Return the locked rows of the containers that a guest may be.
 
-    async def _follow(self, status: GuestStatus) -> None:
-        seen, at = containers.c, status.observed_at
-        elsewhere = select(seen.id).where(
-            *_is(status),
-            seen.node != status.node,
-            or_(seen.node_at.is_(None), seen.node_at < at),
-        )
-        async with self._database.begin() as tx:
-            # Jobs are locked before containers, as when a record is stored.
-            waiting = (await tx.scalars(_waiting(status).with_for_update(of=jobs))).all()
-            moved = (await tx.scalars(elsewhere.with_for_update())).all()
-            for container in moved:
-                changes = {"node": status.node, "node_at": at}
-                await tx.execute(update(containers).where(seen.id == container).values(**changes))
-                await _publish(tx, container, status.power, at)
-            if moved and waiting:
-                await _take_along(tx, [str(job) for job in waiting], status.node)
+    Of a forgotten one the power is stored silently: it is true at once when the container comes back.
+    """
+    seen = containers.c
+    may_be = or_(seen.lifecycle != Lifecycle.DELETED, seen.forgotten_as.is_not(None))
+    query = select(containers).where(seen.cluster_id == cluster, seen.vmid == vmid, may_be)
+    return (await tx.execute(query.with_for_update())).all()
+
+
+async def _store(tx: AsyncConnection, changes: Sequence[tuple[Row[Any], dict[str, Any]]], at: Moment) -> None:
+    """Store the changes of rows, and publish those that people see."""
+    changed = []
+    for row, values in changes:
+        if not values:
+            continue
+        await tx.execute(update(containers).where(containers.c.id == row.id).values(**values))
+        power = values.get("power", row.power)
+        is_shown = power != row.power or "warnings" in values or "node" in values
+        if is_shown and row.lifecycle != Lifecycle.DELETED:
+            event = ContainerChanged(id=row.id, power=power, observed_at=at)
+            changed.append(Outgoing(message=event, message_id=f"container:{row.id}:changed:{new_id()}"))
+    await outbox.add_all(tx, changed)
+
+
+def _changes(status: GuestStatus, row: Row[Any], *, is_old: bool) -> dict[str, Any]:
+    """Return what a status changes of a container's row."""
+    values = {} if is_old else _power(row, status.power, status.observed_at)
+    if not _is_held(row):
+        return values
+    if new := sorted(_doubts(status, row).difference(row.warnings)):
+        values["warnings"] = [*row.warnings, *new]
+    if row.node != status.node and (row.node_at is None or row.node_at < status.observed_at):
+        values |= {"node": status.node, "node_at": status.observed_at}
+    return values
+
+
+def _power(row: Row[Any], power: Power, at: Moment) -> dict[str, Any]:
+    is_newer = row.observed_at is None or row.observed_at < at
+    return {"power": power, "observed_at": at} if is_newer else {}
+
+
+def _is_held(row: Row[Any]) -> bool:
+    """Return whether a container surely is the guest; one that is being made or deleted may not be."""
+    return row.lifecycle in HOLDING
 
 
 def _doubts(status: GuestStatus, row: Row[Any]) -> set[str]:
@@ -114,16 +120,12 @@ def _is_old(status: GuestStatus, row: Row[Any]) -> bool:
     return may_be_old(status, Power(row.power), row.config_at)
 
 
-def _is(status: GuestStatus) -> tuple[ColumnElement[bool], ...]:
-    """Return whether a container is the guest; one that is being made or deleted may not be."""
-    seen = containers.c
-    return seen.cluster_id == status.cluster, seen.vmid == status.vmid, seen.lifecycle.in_(HOLDING)
-
-
-def _waiting(status: GuestStatus) -> Select[tuple[str]]:
-    """Return the job on the guest's container that waits for its turn."""
+def _waiting(status: GuestStatus) -> Select[tuple[str, str]]:
+    """Select the job on the guest's container that waits for its turn, with its node."""
+    guest = (containers.c.cluster_id == status.cluster, containers.c.vmid == status.vmid)
     waits = (jobs.c.state == JobState.QUEUED, jobs.c.released_at.is_(None))
-    return select(jobs.c.id).join(containers).where(*_is(status), *waits)
+    held = containers.c.lifecycle.in_(HOLDING)
+    return select(jobs.c.id, jobs.c.node).join(containers).where(*guest, held, *waits)
 
 
 async def _take_along(tx: AsyncConnection, waiting: Sequence[Id], node: str) -> None:
@@ -135,8 +137,3 @@ async def _take_along(tx: AsyncConnection, waiting: Sequence[Id], node: str) -> 
         .where(jobs.c.id.in_(waiting), jobs.c.released_at.is_(None))
         .values(node=node, command=command)
     )
-
-
-async def _publish(tx: AsyncConnection, container: Id, power: Power, at: Moment) -> None:
-    event = ContainerChanged(id=container, power=power, observed_at=at)
-    await outbox.add(tx, event, message_id=f"container:{container}:changed:{new_id()}")

@@ -48,8 +48,8 @@ async def decide_clone(
     refuse_unless_it_lives(Lifecycle(row.lifecycle), request.kind)
     source, args = target_of(row), request.args_as(CloneArgs)
     besides = gone.containers
-    (vmid,) = await claim_vmids(tx, source.cluster, [args.vmid], besides=besides, is_free=gone.is_vmid_free)
     await claim_names(tx, source.cluster, [args.hostname], besides=besides)
+    (vmid,) = await claim_vmids(tx, source.cluster, [args.vmid], besides=besides, is_free=gone.is_vmid_free)
     place = {
         "container": copy,
         "node": args.target_node or source.node,

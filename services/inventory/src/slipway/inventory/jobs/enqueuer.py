@@ -21,7 +21,7 @@ from slipway.inventory.faults import at
 from slipway.inventory.jobs.queue import Queue
 from slipway.inventory.tables import jobs
 from slipway.runtime.bus.call import Call
-from slipway.runtime.database import outbox
+from slipway.runtime.database.outbox import Outgoing
 from slipway.runtime.process.clock import now
 from slipway.runtime.process.ids import new_id
 
@@ -49,22 +49,26 @@ class JobEnqueuer:
 
     async def enqueue(
         self, tx: AsyncConnection, call: Call, commands: Sequence[RunJob], *, parent: Id | None = None
-    ) -> None:
-        """Write jobs, of one batch or alone, and leave their facts for the bus.
+    ) -> Sequence[Outgoing]:
+        """Write jobs, of one batch or alone, and let begin what may.
+
+        Returns:
+            Their facts and the commands of those that begin; the caller adds them to the outbox.
 
         Raises:
             JobTooLarge: if one of them could not be sent in its turn.
         """
         if not commands:
-            return
+            return ()
         if not WAYS_OUT.issuperset(each.kind for each in commands):
             self.refuse_new_work()
         for command in commands:
             refuse_too_large(command)
         await tx.execute(insert(jobs), [_row(command, call, parent) for command in commands])
-        await outbox.add_all(tx, [_fact(command, call) for command in commands])
+        outgoing = [_fact(command, call) for command in commands]
         for cluster, node in sorted({(each.target.cluster, each.target.node) for each in commands}):
-            await self.queue.release(tx, cluster, node)
+            outgoing += await self.queue.release(tx, cluster, node)
+        return outgoing
 
 
 def accepted(command: RunJob) -> Accepted:
@@ -124,7 +128,7 @@ def _row(command: RunJob, call: Call, parent: Id | None) -> dict[str, object]:
     }
 
 
-def _fact(command: RunJob, call: Call) -> outbox.Outgoing:
+def _fact(command: RunJob, call: Call) -> Outgoing:
     target = command.target
     event = JobAccepted(
         id=command.job,
@@ -136,4 +140,4 @@ def _fact(command: RunJob, call: Call) -> outbox.Outgoing:
         at=now(),
     )
     first = f"job:{command.job}:accepted"
-    return outbox.Outgoing(message=event, message_id=first, expect_last_subject_sequence=0)
+    return Outgoing(message=event, message_id=first, expect_last_subject_sequence=0)

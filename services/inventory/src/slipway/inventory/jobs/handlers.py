@@ -17,7 +17,6 @@ from slipway.contracts.jobs import (
 from slipway.contracts.values import JobState
 from slipway.inventory.batches.use_cases import BatchRequests
 from slipway.inventory.containers import lifecycle
-from slipway.inventory.containers.store import ContainerStore
 from slipway.inventory.jobs.records import Records
 from slipway.inventory.jobs.use_cases import decide_cancel, decide_vmid
 from slipway.inventory.jobs.views import JobViews
@@ -36,7 +35,6 @@ class JobHandlers:
 
     unit: UnitOfWork
     jobs: JobViews
-    containers: ContainerStore
     batches: BatchRequests
     records: Records
     secret_broker: SecretBroker
@@ -60,17 +58,15 @@ class JobHandlers:
 
     async def secrets(self, query: GetJobSecrets, _call: Call) -> JobSecrets:
         """Return a run's secrets, sealed to the provisioner."""
-        job = await self.jobs.row(query.job)
-        stored = await self.containers.secrets(job.container_id)
-        needed = {name: _key(name, each.origin) for name, each in stored.items() if each.origin in _OF_RUNS}
+        rows = await self.jobs.with_secrets(query.job, _OF_RUNS)
+        job = rows[0]
+        secrets = {_key(row.name, row.origin): row for row in rows if row.name is not None}
         pass_on = partial(self.secret_broker.pass_on, owner=job.container_id, to="provisioner")
         return JobSecrets(
-            secrets={
-                key: pass_on(stored[name].sealed, field=name, to_field=key) for name, key in needed.items()
-            },
+            secrets={key: pass_on(row.sealed, field=row.name, to_field=key) for key, row in secrets.items()},
             state=JobState(job.state),
             percent=job.percent,
-            exists_on_host=bool((job.record or {}).get("exists_on_host")),
+            exists_on_host=job.exists_on_host,
         )
 
     async def replace_vmid(self, query: ReplaceVmid, call: Call) -> ReplacedVmid:

@@ -22,10 +22,9 @@ from slipway.contracts.values import (
     STILL_STARTING,
     JobState,
     Lifecycle,
-    Phase,
     Power,
 )
-from slipway.inventory.batches.items import decide_item, lock_parent
+from slipway.inventory.batches.items import decide_item, lock_batch
 from slipway.inventory.containers.lifecycle import (
     LOST,
     TRANSITIONS,
@@ -37,7 +36,7 @@ from slipway.inventory.containers.lifecycle import (
 from slipway.inventory.containers.store import delete_credentials, update_container
 from slipway.inventory.containers.use_cases import applied
 from slipway.inventory.decision import Decision, Write
-from slipway.inventory.jobs.store import store_record
+from slipway.inventory.jobs.store import exists_for_sure, store_record
 from slipway.inventory.tables import containers, jobs
 from slipway.runtime.database.outbox import Outgoing
 from slipway.runtime.process.clock import now
@@ -48,10 +47,12 @@ log = get_logger()
 
 async def decide_record(tx: AsyncConnection, record: RunRecord, sequence: int) -> Decision[None]:
     """Store where a run stands. Idempotent: a row takes a record only with a higher sequence."""
-    stored = await tx.scalar(select(jobs.c.record_sequence).where(jobs.c.id == record.id))
-    if stored is not None and stored >= sequence:
+    known = (jobs.c.record_sequence, jobs.c.parent_id, jobs.c.state)
+    stored = (await tx.execute(select(*known).where(jobs.c.id == record.id))).first()
+    if stored is not None and stored.record_sequence >= sequence:
         return Decision(reply=None)
-    await lock_parent(tx, record)
+    if stored is not None and stored.parent_id is not None and stored.state != record.state:
+        await lock_batch(tx, stored.parent_id)
     job = (await tx.execute(select(jobs).where(jobs.c.id == record.id).with_for_update())).first()
     if job is None:
         log.warning("run record without a job", job=record.id)
@@ -91,9 +92,7 @@ async def _outcome(tx: AsyncConnection, record: RunRecord, command: RunJob) -> _
     query = select(containers).where(containers.c.id == record.target.container)
     query = query.with_for_update() if record.state.is_terminal else query
     result = _Outcome((await tx.execute(query)).one(), record)
-    # While it is being created it may exist, or someone else may still get the VMID.
-    is_made = record.state.is_terminal or record.phase not in {None, Phase.CREATE}
-    if record.exists_on_host and record.kind.creates_container and is_made:
+    if exists_for_sure(record):
         result.changes["vmid_is_provisional"] = False
     if record.state.is_terminal:
         _end(result, command)

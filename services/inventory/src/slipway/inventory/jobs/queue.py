@@ -4,17 +4,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import Row, Select, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import CancelJob, RunJob
 from slipway.contracts.message import Id
-from slipway.contracts.problems import TooLarge
 from slipway.contracts.values import JobState
 from slipway.inventory.jobs.scheduling import Entry, Limits, choose, order
 from slipway.inventory.tables import ACTIVE, MAKING, jobs, nodes
-from slipway.runtime.database import outbox
+from slipway.runtime.database.outbox import LARGEST_BYTES, Outgoing
 from slipway.runtime.process.clock import now
 from slipway.runtime.process.logs import get_logger
 
@@ -29,21 +28,27 @@ class Queue:
 
     limits: Limits
 
-    async def release(self, tx: AsyncConnection, cluster: Id, node: str) -> None:
-        """Let as many waiting jobs of a node begin as it may run, under the lock of its queue."""
+    async def release(self, tx: AsyncConnection, cluster: Id, node: str) -> Sequence[Outgoing]:
+        """Let as many waiting jobs of a node begin as it may run, under the lock of its queue.
+
+        Returns:
+            Their commands, in their order; the caller adds them to the outbox.
+        """
         await lock_queue(tx, cluster, node)
-        in_maintenance = await _in_maintenance(tx, cluster, node)
-        # A node in maintenance is being emptied, so moves away from it begin nevertheless.
-        may = (jobs.c.kind == JobKind.MIGRATE,) if in_maintenance else ()
         here = (jobs.c.cluster_id == cluster, jobs.c.node == node, jobs.c.state.in_(ACTIVE))
-        running = await tx.execute(select(*_ENTRY).where(*here, jobs.c.released_at.is_not(None)))
+        runs = jobs.c.released_at.is_not(None)
+        # A node in maintenance is being emptied, so moves away from it begin nevertheless.
+        may = or_(runs, jobs.c.kind == JobKind.MIGRATE, ~exists(_maintenance(cluster, node)))
         # No more than a node takes can be chosen of one person: a thousand of theirs hide nobody else's.
-        group = [jobs.c.actor, jobs.c.kind.in_(MAKING)]
+        group = [jobs.c.actor, jobs.c.kind.in_(MAKING), runs]
         turn = func.row_number().over(partition_by=group, order_by=jobs.c.id).label("turn")
-        lines = select(*_ENTRY, turn).where(*here, *may, jobs.c.released_at.is_(None)).subquery()
-        waiting = await tx.execute(select(lines).where(lines.c.turn <= self.limits.jobs))
-        chosen = choose([_entry(row) for row in waiting], [_entry(row) for row in running], self.limits)
-        await _send(tx, [entry.job for entry in chosen])
+        lines = select(*_ENTRY, runs.label("runs"), turn).where(*here, may).subquery()
+        rows = await tx.execute(select(lines).where(or_(lines.c.runs, lines.c.turn <= self.limits.jobs)))
+        entries: dict[bool, list[Entry]] = {True: [], False: []}
+        for row in rows:
+            entries[row.runs].append(_entry(row))
+        chosen = choose(entries[False], entries[True], self.limits)
+        return await _begin(tx, [entry.job for entry in chosen])
 
     async def positions(self, tx: AsyncConnection, rows: Sequence[Row[Any]]) -> Mapping[Id, tuple[int, str]]:
         """Return where waiting jobs stand in the queue of their node, and what they wait for."""
@@ -51,7 +56,7 @@ class Queue:
         ids = {row.id for row in wait}
         positions: dict[Id, tuple[int, str]] = {}
         for cluster, node in sorted({(row.cluster_id, row.node) for row in wait if row.node is not None}):
-            in_maintenance = await _in_maintenance(tx, cluster, node)
+            in_maintenance = await tx.scalar(_maintenance(cluster, node)) is not None
             line = await self._order(tx, cluster, node)
             if in_maintenance:
                 line = sorted(line, key=lambda entry: entry.kind is not JobKind.MIGRATE)
@@ -74,15 +79,15 @@ async def lock_queue(tx: AsyncConnection, cluster: Id, node: str) -> None:
     await tx.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"queue {cluster} {node}"))))
 
 
-async def _in_maintenance(tx: AsyncConnection, cluster: Id, node: str) -> bool:
+def _maintenance(cluster: Id, node: str) -> Select[tuple[str]]:
+    """Select a node if it is in maintenance."""
     here = (nodes.c.cluster_id == cluster, nodes.c.node == node)
-    return bool(await tx.scalar(select(nodes.c.in_maintenance).where(*here)))
+    return select(nodes.c.node).where(*here, nodes.c.in_maintenance)
 
 
-async def _send(tx: AsyncConnection, chosen: list[Id]) -> None:
-    """Send the commands of waiting jobs, in their order."""
+async def _begin(tx: AsyncConnection, chosen: list[Id]) -> Sequence[Outgoing]:
     if not chosen:
-        return
+        return ()
     rows = await tx.execute(
         update(jobs)
         .where(jobs.c.id.in_(chosen))
@@ -90,17 +95,19 @@ async def _send(tx: AsyncConnection, chosen: list[Id]) -> None:
         .returning(jobs.c.id, jobs.c.command)
     )
     commands = {row.id: RunJob.model_validate(row.command) for row in rows}
-    for job in chosen:
-        try:
-            await outbox.add(tx, commands[job], message_id=f"job:{job}:run")
-        except TooLarge as error:
-            await _give_up(tx, commands[job], error)
+    return [_order(commands[job]) for job in chosen]
 
 
-async def _give_up(tx: AsyncConnection, command: RunJob, why: TooLarge) -> None:
-    """Cancel a job whose command can't leave; the request that let it begin is not refused."""
-    log.error("job cancelled: its command can't be sent", job=command.job, why=why.message)
-    await outbox.add(tx, cancel_order(command), message_id=f"job:{command.job}:given-up")
+def _order(command: RunJob) -> Outgoing:
+    """Return the order that begins a job, or cancels one whose command can't leave.
+
+    The request that let it begin is not refused.
+    """
+    size_bytes = len(command.model_dump_json().encode())
+    if size_bytes <= LARGEST_BYTES:
+        return Outgoing(message=command, message_id=f"job:{command.job}:run")
+    log.error("job cancelled: its command can't be sent", job=command.job, size_bytes=size_bytes)
+    return Outgoing(message=cancel_order(command), message_id=f"job:{command.job}:given-up")
 
 
 def cancel_order(command: RunJob, *, remove_on_cancel: bool = False) -> CancelJob:

@@ -14,6 +14,7 @@ from slipway.contracts.message import Id
 from slipway.contracts.problems import Unavailable
 from slipway.inventory.containers.claims import JobActive
 from slipway.inventory.jobs.outcomes import decide_record
+from slipway.inventory.jobs.store import store_progress
 from slipway.inventory.unit_of_work import UnitOfWork
 from slipway.runtime.bus.call import current
 from slipway.runtime.bus.client import Bus
@@ -29,8 +30,8 @@ class Records:
         self._unit = unit
 
     async def store(self, record: RunRecord, sequence: int) -> None:
-        """Store where a run stands. Idempotent: a row takes a record only with a higher sequence."""
-        await self._unit.run(current(), lambda tx: decide_record(tx, record, sequence))
+        """Store where a run stands, as `store` does."""
+        await store(self._unit, record, sequence)
 
     async def catch_up(self, job: Id) -> bool:
         """Store where a job stands by its record; return whether it has ended."""
@@ -51,3 +52,10 @@ class Records:
             if job is None or not await self.catch_up(job):
                 raise
         return await accept()
+
+
+async def store(unit: UnitOfWork, record: RunRecord, sequence: int) -> None:
+    """Store where a run stands. Idempotent: a row takes a record only with a higher sequence."""
+    if not record.state.is_terminal and await unit.apply(*store_progress(record, sequence)):
+        return
+    await unit.run(current(), lambda tx: decide_record(tx, record, sequence))

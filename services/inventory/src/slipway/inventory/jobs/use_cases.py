@@ -20,7 +20,7 @@ from slipway.contracts.jobs import (
 from slipway.contracts.message import Id
 from slipway.contracts.values import JobState, Lifecycle
 from slipway.inventory.clusters.store import ClusterStore
-from slipway.inventory.containers.claims import claim_names, claim_vmids, refuse_busy
+from slipway.inventory.containers.claims import claim_names, claim_vmids, lock_names, refuse_busy
 from slipway.inventory.containers.defaults import VmidTaken
 from slipway.inventory.containers.host_check import HostCheck
 from slipway.inventory.containers.lifecycle import (
@@ -176,6 +176,7 @@ async def decide_vmid(tx: AsyncConnection, job: Id, refused: int) -> Decision[Re
     refuse_ended(JobState((await job_row(tx, job)).state))
     if not row.vmid_is_provisional:
         raise VmidTaken(f"VMID {refused} was requested and is in use; it is not replaced.")
+    await lock_names(tx, row.cluster_id)
     (vmid,) = await claim_vmids(tx, row.cluster_id, [None], refused={refused, *before})
     replacement = insert(vmid_replacements).values(job_id=job, refused=refused, vmid=vmid)
     return Decision(

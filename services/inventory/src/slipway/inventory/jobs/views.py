@@ -1,6 +1,6 @@
 """Jobs, as people see them: of their rows, their records and their place in the queue."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Row, select
@@ -12,7 +12,7 @@ from slipway.contracts.values import JobState, Lifecycle
 from slipway.inventory.batches.items import batch_job, items_of, tallies_of
 from slipway.inventory.containers.lifecycle import Standing, actions
 from slipway.inventory.jobs.queue import Queue
-from slipway.inventory.jobs.store import job_row, job_rows
+from slipway.inventory.jobs.store import job_not_found, job_row, job_rows, run_secrets
 from slipway.inventory.paging import page, require_cursor
 from slipway.inventory.tables import jobs
 from slipway.runtime.bus.call import Call
@@ -66,10 +66,17 @@ class JobViews:
         items, following = page(rows, query.limit, make, "id")
         return JobPage(items=items, next=following)
 
-    async def row(self, job: Id) -> Row[Any]:
-        """Return a job's row."""
-        async with self._database.begin() as tx:
-            return await job_row(tx, job)
+    async def with_secrets(self, job: Id, origins: Collection[str]) -> Sequence[Row[Any]]:
+        """Return where a job stands, a row for each secret of its container of these origins; at least one.
+
+        Raises:
+            JobNotFound: if there is no such job.
+        """
+        async with self._database.autocommit() as connection:
+            rows: Sequence[Row[Any]] = (await connection.execute(run_secrets(job, origins))).all()
+        if not rows:
+            raise job_not_found(job)
+        return rows
 
 
 def _job(row: Row[Any], places: Mapping[str, tuple[int, str]]) -> Job:

@@ -1,8 +1,9 @@
 """The events of a run: its phases, steps and log lines, in their order and once each.
 
-Theory of operation. A change of phase or step is written with the record, in one batch. Log lines go out as
-single messages (`step_log`), fenced by the record, so that no older owner's line is ever stored after a newer
-claim. A cancel leaves nothing half done: a write that has begun is waited for (`finish_despite_cancel`).
+Theory of operation. A change of phase or step is written with the record, in one batch; the end of a step
+leaves with the begin of the next one, which follows at once. Log lines go out as single messages
+(`step_log`), fenced by the record, so that no older owner's line is ever stored after a newer claim. A cancel
+leaves nothing half done: a write that has begun is waited for (`finish_despite_cancel`).
 """
 
 import asyncio
@@ -78,6 +79,7 @@ class RunJournal:
         self._bus = bus
         self._runs = runs
         self._run = run
+        self._deferred: tuple[Sequence[Event], dict[str, Any]] = ((), {})
         self._reports = 0
         self._turn = asyncio.Lock()
         self.on_record_changed: Callable[[RunRecord], None] = lambda _: None
@@ -86,8 +88,9 @@ class RunJournal:
 
     @property
     def record(self) -> RunRecord:
-        """Where the run stands."""
-        return self._run.record
+        """Where the run stands; of this, what was deferred is not written yet."""
+        _, changes = self._deferred
+        return self._run.record.model_copy(update=changes) if changes else self._run.record
 
     @property
     def has_room(self) -> bool:
@@ -98,6 +101,16 @@ class RunJournal:
         """Write the record with these changes and the events they cause."""
         await finish_despite_cancel(self._commit(caused, changes))
         self.on_record_changed(self.record)
+
+    def defer(self, *caused: Event, **changes: Any) -> None:
+        """Leave these changes and the events they cause to the next commit, which has to follow at once."""
+        earlier, before = self._deferred
+        self._deferred = (*earlier, *caused), {**before, **changes}
+
+    async def flush(self) -> None:
+        """Write what was deferred, if anything was."""
+        if any(self._deferred):
+            await self.commit()
 
     async def refresh(self) -> None:
         """Read the record again: others may have set the cancel flag or claimed the run."""
@@ -128,7 +141,9 @@ class RunJournal:
 
     async def _commit(self, caused: Sequence[Event], changes: dict[str, Any]) -> None:
         async with self._turn:
-            await self._runs.commit(self._run, caused, **changes)
+            earlier, before = self._deferred
+            await self._runs.commit(self._run, (*earlier, *caused), **{**before, **changes})
+            self._deferred = (), {}
 
     async def _publish(self, event: Event, message_id: str) -> int:
         async with self._turn:

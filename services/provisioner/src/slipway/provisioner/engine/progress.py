@@ -53,8 +53,8 @@ async def begin(journal: RunJournal, step: Step[Any], inherited: Mapping[str, st
     await journal.commit(*caused, steps=(*others, status), phase=phase, percent=percent)
 
 
-async def finish(journal: RunJournal, step: Step[Any], result: Result) -> None:
-    """Record that a step has ended well."""
+def finish(journal: RunJournal, step: Step[Any], result: Result) -> None:
+    """Record that a step has ended well, with the next commit: the begin of the next step, as a rule."""
     record = journal.record
     percent = max(record.percent, step.percent_after)
     current = next(each for each in record.steps if each.name == step.name)
@@ -65,7 +65,7 @@ async def finish(journal: RunJournal, step: Step[Any], result: Result) -> None:
     if step.closes_phase and step.phase is not None:
         caused.append(JobPhase(id=record.id, phase=step.phase, status="finished", percent=percent, at=now()))
     replaced = tuple(ended if each.name == ended.name else each for each in record.steps)
-    await journal.commit(*caused, steps=replaced, percent=percent, claims_without_progress=0)
+    journal.defer(*caused, steps=replaced, percent=percent, claims_without_progress=0)
 
 
 async def fail(journal: RunJournal, message: str, **changes: Any) -> None:

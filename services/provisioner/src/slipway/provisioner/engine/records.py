@@ -58,23 +58,32 @@ class Runs:
         """Read a record from the leader; None if the job never ran."""
         return await self._bus.last(RunRecord, job)
 
-    async def claim(self, command: RunJob, *, at: Moment, released: int | None = None) -> Run:
+    async def claim(
+        self,
+        command: RunJob,
+        *,
+        at: Moment,
+        stored: tuple[RunRecord, int] | None = None,
+        released: int | None = None,
+    ) -> Run:
         """Claim the run, from its former owner if it has one. Return a terminal record as it is, unclaimed.
 
         Args:
             command: the run's.
             at: now.
+            stored: its record as it was just loaded; None if it never ran.
             released: a claim whose owner is alive: it released the run, and could not write so.
         """
         commit = new_id()
         for _ in range(_ATTEMPTS):
-            record, sequence = await self.load(command.job) or (None, 0)
+            record, sequence = stored or (None, 0)
             if record is not None and (record.state.is_terminal or record.commit == commit):
                 return Run(record, sequence)
             claimed = self._claimed(command, record, commit, at, released)
             written = await self._try(claimed, (), sequence)
             if written is not None:
                 return Run(claimed, written)
+            stored = await self.load(command.job)
         raise RecordBusy(f"The record of job {command.job} is being written by others.", job=command.job)
 
     async def commit(self, run: Run, caused: Sequence[Event], **changes: Any) -> None:

@@ -99,6 +99,7 @@ class Execution(Generic[WorkT]):
                 continue
             await self._stop_if_requested(work, step)
             await self._do(work, step, is_skipped=step.name in skipped)
+        await self._journal.flush()
         await self._write_end(JobState.SUCCEEDED, exists=self._workflow.leaves_container(work), percent=100)
         log.info("run succeeded")
 
@@ -178,7 +179,7 @@ class Execution(Generic[WorkT]):
         self._journal.last_lines.clear()
         await progress.begin(self._journal, step, self._inherited.get(step.name, {}))
         result = Result(status="skipped") if is_skipped else await self._until_stopped(work, step)
-        await progress.finish(self._journal, step, result)
+        progress.finish(self._journal, step, result)
 
     async def _until_stopped(self, work: WorkT, step: Step[WorkT]) -> Result:
         """Do a step; a cancel ends one that is cancellable, together with what it began outside."""
@@ -233,6 +234,8 @@ class Execution(Generic[WorkT]):
         is_begun = progress.is_begun(self._journal.record, step)
         if not is_requested or (is_begun and not step.is_cancellable and not self._is_superseded):
             return
+        # The end of the step before is written before anything is done about the cancel.
+        await self._journal.flush()
         if is_begun and not self._is_superseded:
             work.step = step
             await self._cancel(work, step)
@@ -299,5 +302,6 @@ class Execution(Generic[WorkT]):
             log.warning("failure policy step failed", step=step.name, code=error.code, why=error.message)
             await progress.fail(self._journal, f"{step.name} could not be done: {error.message}")
             return False
-        await progress.finish(self._journal, step, result)
+        progress.finish(self._journal, step, result)
+        await self._journal.flush()
         return True

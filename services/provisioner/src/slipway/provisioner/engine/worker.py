@@ -12,7 +12,7 @@ from typing import Generic
 
 from nats.aio.msg import Msg
 
-from slipway.contracts.jobs import CancelJob, GetJobSecrets, RunJob, RunRecord
+from slipway.contracts.jobs import CancelJob, RunJob, RunRecord
 from slipway.contracts.problems import Failed, SlipwayError, Superseded, Unavailable
 from slipway.contracts.values import JobState
 from slipway.provisioner.engine.journal import RunJournal
@@ -20,7 +20,7 @@ from slipway.provisioner.engine.log_bound import LIMITS, LogLimits
 from slipway.provisioner.engine.records import Run, Runs
 from slipway.provisioner.engine.run import Cancelled, Execution
 from slipway.provisioner.engine.step import WorkT
-from slipway.provisioner.engine.workflow import Workflow
+from slipway.provisioner.engine.workflow import Questions, Workflow
 from slipway.runtime.bus.client import Bus, Delivery
 from slipway.runtime.errors import problem_of
 from slipway.runtime.process.clock import now
@@ -71,14 +71,11 @@ class Worker(Generic[WorkT]):
     async def run(self, command: RunJob, _delivery: Delivery) -> None:
         """Run a job. Idempotent: the record says what was done, and by whom."""
         with bind(job=command.job):
-            if await self._is_over(command):
-                return
-            released = self._released.pop(command.job, None)
-            run = await self._runs.claim(command, at=now(), released=released)
-            if run.record.state.is_terminal:
-                return
-            log.info("run claimed", claim=run.record.claim, kind=command.kind)
-            await self._execute(command, run)
+            questions = self._workflow.ask(command)
+            try:
+                await self._run(command, questions)
+            finally:
+                await questions.aclose()
 
     async def cancel(self, command: CancelJob, _delivery: Delivery) -> None:
         """Cancel a job. Idempotent: the flag is set once."""
@@ -86,27 +83,33 @@ class Worker(Generic[WorkT]):
         log.info("cancel requested", job=command.job, state=record.state)
         self._notify(record)
 
-    async def _is_over(self, command: RunJob) -> bool:
-        """Return whether a run without a record has ended: a terminal record does not live for ever."""
-        if await self._runs.load(command.job) is not None:
-            return False
-        return (await self._bus.ask(GetJobSecrets(job=command.job))).state.is_terminal
+    async def _run(self, command: RunJob, questions: Questions[WorkT]) -> None:
+        stored = await self._runs.load(command.job)
+        # A run without a record may have ended: a terminal record does not live for ever.
+        if stored is None and (await questions.job_state()).is_terminal:
+            return
+        released = self._released.pop(command.job, None)
+        run = await self._runs.claim(command, at=now(), stored=stored, released=released)
+        if run.record.state.is_terminal:
+            return
+        log.info("run claimed", claim=run.record.claim, kind=command.kind)
+        await self._execute(command, run, questions)
 
-    async def _execute(self, command: RunJob, run: Run) -> None:
+    async def _execute(self, command: RunJob, run: Run, questions: Questions[WorkT]) -> None:
         journal = RunJournal(self._bus, self._runs, run, self._log_limits)
         execution = Execution(journal, self._workflow, self._retry_budget)
         # A command that is delivered again runs in another slot: its former execution must learn of that.
         self._executions[command.job].add(execution)
         try:
             _refuse_poisoned(run.record)
-            await execution.run(await self._prepare(command, journal, execution))
+            await execution.run(await self._prepare(questions, journal, execution))
         except Superseded:
             raise
         except (Unavailable, asyncio.CancelledError):
             await self._release(run)
             raise
         except Poisoned as error:
-            await self._end_poisoned(command, journal, execution, error)
+            await self._end_poisoned(questions, journal, execution, error)
             raise
         except Cancelled as error:
             await execution.end(JobState.CANCELLED, error.to_problem())
@@ -131,21 +134,23 @@ class Worker(Generic[WorkT]):
             log.info("release of a run not written", job=job, claim=claim)
 
     async def _end_poisoned(
-        self, command: RunJob, journal: RunJournal, execution: Execution[WorkT], error: Poisoned
+        self, questions: Questions[WorkT], journal: RunJournal, execution: Execution[WorkT], error: Poisoned
     ) -> None:
         """End a run that killed its workers; before that, once, end the work that it left on the host."""
         if journal.record.error is None:
             await execution.record_failure(error.to_problem())
             try:
-                await execution.end_left(await self._prepare(command, journal, execution))
+                await execution.end_left(await self._prepare(questions, journal, execution))
             except (Superseded, Unavailable):
                 raise
             except Exception as failure:  # noqa: BLE001 - whatever it is, the run has to end
                 log.warning("work left on the host may still run", why=str(failure))
         await execution.end(JobState.FAILED, error.to_problem())
 
-    async def _prepare(self, command: RunJob, journal: RunJournal, execution: Execution[WorkT]) -> WorkT:
-        return await execution.retry_until_available(lambda: self._workflow.prepare(command, journal))
+    async def _prepare(
+        self, questions: Questions[WorkT], journal: RunJournal, execution: Execution[WorkT]
+    ) -> WorkT:
+        return await execution.retry_until_available(lambda: questions.prepare(journal))
 
     async def _record_written(self, message: Msg) -> None:
         job = message.subject.rpartition(".")[2]

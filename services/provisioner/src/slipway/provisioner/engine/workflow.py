@@ -7,10 +7,12 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from slipway.contracts.jobs import RunJob
 from slipway.contracts.problems import Problem, SlipwayError
+from slipway.contracts.values import JobState
 from slipway.provisioner.engine.journal import RunJournal
 from slipway.provisioner.engine.step import Step, WorkT
 
 ResultT = TypeVar("ResultT")
+AskedT_co = TypeVar("AskedT_co", covariant=True)
 Do = Callable[[Step[WorkT]], Awaitable[bool]]
 """Does a step of the failure policy, recorded like any other; returns whether it succeeded."""
 
@@ -44,12 +46,25 @@ class FailurePolicy(Protocol[WorkT]):
         """Do what the policy asks for; return whether something may exist on the host now."""
 
 
+class Questions(Protocol[AskedT_co]):
+    """What was asked for a run."""
+
+    async def job_state(self) -> JobState:
+        """Return the state of the job, as inventory knows it."""
+
+    async def prepare(self, journal: RunJournal) -> AskedT_co:
+        """Return what the steps work with, from the answers."""
+
+    async def aclose(self) -> None:
+        """Stop asking."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workflow(Generic[WorkT]):
     """Everything that the engine does not know about jobs."""
 
-    prepare: Callable[[RunJob, RunJournal], Awaitable[WorkT]]
-    """Gathers what the steps need."""
+    ask: Callable[[RunJob], Questions[WorkT]]
+    """Asks for what the steps need. It changes nothing, so it may begin before the run is claimed."""
     plan: Callable[[WorkT], tuple[Step[WorkT], ...]]
     """Returns the steps of a job; the same for every owner of its run."""
     failure_policy: FailurePolicy[WorkT]
