@@ -31,15 +31,16 @@ class ChunkWriter:
     """Writes chunks of an answer that has begun and has not ended, while no `send` of it is under way."""
 
     def __init__(self, transport: asyncio.Transport, flow: FlowControl) -> None:
-        self._transport = transport
+        self._write = transport.write
+        self._is_closing = transport.is_closing
         self._flow = flow
 
     def write(self, framed: bytes) -> bool:
         """Write a chunk; return whether the connection took it: one that is full or going does not."""
-        if self._flow.write_paused or self._transport.is_closing():
+        if self._flow.write_paused or self._is_closing():
             return False
         try:
-            self._transport.write(framed)
+            self._write(framed)
         except (OSError, RuntimeError):  # a connection that breaks is the matter of its own request only
             return False
         return True

@@ -80,11 +80,19 @@ class Viewer:
     def put(self, item: Item, framed: bytes) -> None:
         """Write an event at once if nothing else is on its way; otherwise let it wait.
 
+        A job's last waits for the task, which ends the stream. The viewer is dropped if too many wait.
+
         Args:
             item: comes after all that were put before.
-            framed: its frame as a chunk. The viewer is dropped if too many wait.
+            framed: its frame as a chunk.
         """
-        if self._is_idle and self._is_written(item, framed):
+        if (
+            self._is_idle
+            and self.writer is not None
+            and item.sequence > self.seen
+            and not item.is_done
+            and self.writer.write(framed)
+        ):
             return
         if self.dropped.is_set():
             return
@@ -131,13 +139,6 @@ class Viewer:
         taken, self._waiting, self._bytes = self._waiting, [], 0
         self._woken.clear()
         return [item for item in taken if item.sequence > self.seen]
-
-    def _is_written(self, item: Item, framed: bytes) -> bool:
-        """Try to write an event at once; the one that ends a stream is left to the task, which ends it."""
-        ends = item.is_done and self.job is not None
-        return (
-            self.writer is not None and item.sequence > self.seen and not ends and self.writer.write(framed)
-        )
 
     def _wake(self) -> None:
         self._is_idle = False
