@@ -30,9 +30,11 @@ class FlushedJournal(RunJournal):
 
     refused = 0
     seconds = 0.0
+    begun = 0
 
     async def publish(self, event: Event, message_id: str) -> int:
         """Refuse as many as were ordered, and store the others late."""
+        self.begun += 1
         if isinstance(event, JobLog) and self.refused > 0:
             self.refused -= 1
             raise BusUnavailable("The bus did not confirm a message.")
@@ -136,6 +138,25 @@ async def test_a_long_line_is_whole_beside_the_clock(journal: FlushedJournal, ad
     await write(journal, "x" * FLUSH_BYTES, long, "last")
 
     assert await stored(admin) == ["x" * FLUSH_BYTES, long, "last"]
+
+
+async def test_first_line_is_published_at_once_and_those_that_follow_are_gathered(
+    journal: FlushedJournal, admin: Client
+) -> None:
+    """Who looks sees the first within the time of one write; a burst costs few messages."""
+    async with open_log(journal, LOG_CONTEXT) as log:
+        await log.add("stdout", "first", 1)
+        for _ in range(10):
+            await asyncio.sleep(0)  # turns of the loop, no time
+        begun = journal.begun
+        for offset in range(2, 40):
+            await asyncio.sleep(0.002)
+            await log.add("stdout", "more", offset)
+
+    messages = await read_all(admin, "EVENTS", subject="slipway.v1.event.job.j1.log")
+    lines = [len(JobLog.model_validate_json(each.payload).lines) for each in messages]
+    assert (begun, lines[0], sum(lines)) == (1, 1, 39)
+    assert len(lines) <= 10
 
 
 async def test_a_line_without_an_end_is_shown_before_it(journal: RunJournal, admin: Client) -> None:

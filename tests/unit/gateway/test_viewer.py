@@ -15,10 +15,10 @@ async def test_slow_viewer_is_dropped_without_a_hole() -> None:
     """What waited is still given, and nothing that came after the first event that found no room."""
     viewer = Viewer("j")
     for sequence in range(1, MOST_WAITING + 10):
-        viewer.put(item(sequence))
+        viewer.put(item(sequence), b"")
 
     taken = await viewer.take(within_seconds=0)
-    viewer.put(item(MOST_WAITING + 10))
+    viewer.put(item(MOST_WAITING + 10), b"")
 
     assert [each.sequence for each in taken] == list(range(1, MOST_WAITING + 1))
     assert viewer.is_finished

@@ -12,6 +12,8 @@ from typing import Any
 
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
+from slipway.runtime.process.chunks import FlowControl, offer_chunk_writer
+
 MOST_HEAD_BYTES = 64 * 1024
 """How long the head of a connection's first request may be."""
 TAKES_NOTHING_SECONDS = 60.0
@@ -59,6 +61,7 @@ class _Watched(asyncio.Protocol):
     app: _App
     loop: asyncio.AbstractEventLoop
     transport: asyncio.Transport
+    flow: FlowControl
     cycle: Any
 
     head_seconds: float
@@ -67,7 +70,7 @@ class _Watched(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
         self._head, self._stalled = _Alarm(self.loop), _Alarm(self.loop)
-        self.app = _cuttable(self.app, self.transport)
+        self.app = _extended(self.app, self.transport, self.flow)
         self._await_head(0)
 
     def data_received(self, data: bytes) -> None:
@@ -132,9 +135,10 @@ def watched(*, head_within: timedelta) -> type[asyncio.Protocol]:
     )
 
 
-def _cuttable(app: _App, transport: asyncio.Transport) -> _App:
-    async def with_hang_up(scope: _Scope, receive: object, send: object) -> None:
+def _extended(app: _App, transport: asyncio.Transport, flow: FlowControl) -> _App:
+    async def extended(scope: _Scope, receive: object, send: object) -> None:
         scope["extensions"] = {_EXTENSION: transport.abort}
+        offer_chunk_writer(scope, transport, flow)
         await app(scope, receive, send)
 
-    return with_hang_up
+    return extended

@@ -27,6 +27,7 @@ from slipway.gateway.streams.viewer import EVENT_PREFIX, JOB_PREFIX, Item, Viewe
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.connection import needs_bus, wait_until_connected
 from slipway.runtime.bus.stored import read_next, read_page
+from slipway.runtime.process.chunks import chunk
 from slipway.runtime.process.logs import get_logger
 from slipway.runtime.process.metrics import REGISTRY
 from slipway.runtime.topology.declared import EVENTS, LIVE_PREFIX
@@ -205,9 +206,10 @@ class Relay:
             return
         item = Item.of(sequence, subject, payload)
         self._stored.append(item)
+        framed = chunk(item.frame)
         if subject.startswith(JOB_PREFIX):
             for viewer in self._jobs.get(subject.split(".")[4], ()):
-                viewer.put(item)
+                viewer.put(item, framed)
         for viewer in self._fleet:
             if viewer.wants(subject):
-                viewer.put(item)
+                viewer.put(item, framed)

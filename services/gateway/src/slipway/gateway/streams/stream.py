@@ -26,6 +26,7 @@ from slipway.contracts.problems import FieldError, Invalid, Rejected, Unavailabl
 from slipway.gateway.streams.relay import Relay
 from slipway.gateway.streams.replay import Opening, Replay
 from slipway.gateway.streams.viewer import Item, Viewer
+from slipway.runtime.process.chunks import chunk_writer
 from slipway.runtime.process.ending import end
 from slipway.runtime.process.health import Receive, Scope, Send
 from slipway.runtime.process.slow_clients import hang_up
@@ -80,7 +81,7 @@ class EventStreams:
         """
         await self._relay.ping()
         after = _last_event_id(scope)
-        viewer = Viewer(job)
+        viewer = Viewer(job, chunk_writer(scope))
         with self._relay.viewing(viewer) as attached_at:
             opening = await self._replay.open(viewer, after, attached_at, ended_at=ended_at)
             pages = self._replay.pages(viewer, opening)
@@ -103,16 +104,16 @@ class EventStreams:
         may_look: MayLook,
     ) -> None:
         await _send(send, opening.begin)
-        seen = opening.after
+        viewer.seen = opening.after
         async for page in pages:
             await _send_all(send, page)
-            seen = page[-1].sequence
+            viewer.seen = page[-1].sequence
         if not opening.is_over:
-            await self._write_live(send, viewer, seen, opening.lasts, may_look)
+            await self._write_live(send, viewer, opening.lasts, may_look)
         await _send(send, b"", is_last=True)
 
     async def _write_live(
-        self, send: Send, viewer: Viewer, seen: int, lasts: timedelta | None, may_look: MayLook
+        self, send: Send, viewer: Viewer, lasts: timedelta | None, may_look: MayLook
     ) -> None:
         """Send what comes until the log is over, too much waits, or the viewer may look no longer."""
         pause = self._heartbeat_seconds
@@ -126,13 +127,11 @@ class EventStreams:
                 if not await _may(may_look):
                     return
                 checked_at = clock()
-            fresh = [item for item in taken if item.sequence > seen]
-            if fresh:
-                seen = fresh[-1].sequence
-                await _send_all(send, fresh)
-            elif not taken:
+            if taken:
+                await _send_all(send, taken)
+            else:
                 await _send(send, b": alive\n\n")
-            is_done = viewer.job is not None and bool(fresh) and fresh[-1].subject.endswith(".done")
+            is_done = viewer.job is not None and bool(taken) and taken[-1].is_done
             if is_done or viewer.is_finished:
                 return
 

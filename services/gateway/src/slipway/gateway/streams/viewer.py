@@ -1,15 +1,18 @@
 """One viewer of an event stream: which events it gets, and those that wait for it.
 
-An event is encoded once for all viewers. A viewer for whom too many events wait is dropped: it resumes at
-the last event that it has got.
+An event is encoded and framed once for all viewers. While a viewer's task waits for events, they are written
+to its connection at once, without waking the task; all others wait, in their order, until the task has sent
+them. The task never waits while something waits for it, so nothing overtakes.
+
+A viewer for whom too many events wait is dropped: it resumes at the last event that it has got.
 """
 
 import asyncio
-import contextlib
 from dataclasses import dataclass, field
 
 from prometheus_client import Counter
 
+from slipway.runtime.process.chunks import ChunkWriter
 from slipway.runtime.process.metrics import REGISTRY
 
 JOB_PREFIX = "slipway.v1.event.job."
@@ -30,6 +33,8 @@ class Item:
     subject: str
     frame: bytes
     """As it goes over the wire."""
+    is_done: bool
+    """Whether it is a job's last."""
 
     @classmethod
     def of(cls, sequence: int, subject: str, payload: bytes) -> "Item":
@@ -37,7 +42,8 @@ class Item:
         name = subject.rpartition(".")[2].encode()
         if b"\n" in payload or b"\r" in payload:
             payload = payload.replace(b"\r", b" ").replace(b"\n", b" ")
-        return cls(sequence, subject, b"id: %d\nevent: %b\ndata: %b\n\n" % (sequence, name, payload))
+        frame = b"id: %d\nevent: %b\ndata: %b\n\n" % (sequence, name, payload)
+        return cls(sequence, subject, frame, subject.startswith(JOB_PREFIX) and name == b"done")
 
 
 @dataclass(eq=False, slots=True)
@@ -45,12 +51,18 @@ class Viewer:
     """Someone who watches one job, or the fleet; holds the events that were not sent to them yet."""
 
     job: str | None
+    writer: ChunkWriter | None = None
+    """Writes to its connection at once, where that can be done."""
+    seen: int = 0
+    """The last event that was sent to it before it is given any that comes live."""
     dropped: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when too many events waited; no newer ones are added, so that there is no gap."""
     _waiting: list[Item] = field(default_factory=list)
     _bytes: int = 0
     _notice: bytes | None = None
     _woken: asyncio.Event = field(default_factory=asyncio.Event)
+    _is_idle: bool = False
+    """Whether its task waits for events, and none waits for the task."""
 
     @property
     def subject(self) -> str:
@@ -65,8 +77,23 @@ class Viewer:
             subject.startswith(JOB_PREFIX) and subject.endswith(".log")
         )
 
-    def put(self, item: Item) -> None:
-        """Add an event to those that wait; drop the viewer if too many do."""
+    def put(self, item: Item, framed: bytes) -> None:
+        """Write an event at once if nothing else is on its way; otherwise let it wait.
+
+        A job's last waits for the task, which ends the stream. The viewer is dropped if too many wait.
+
+        Args:
+            item: comes after all that were put before.
+            framed: its frame as a chunk.
+        """
+        if (
+            self._is_idle
+            and self.writer is not None
+            and item.sequence > self.seen
+            and not item.is_done
+            and self.writer.write(framed)
+        ):
+            return
         if self.dropped.is_set():
             return
         if len(self._waiting) >= MOST_WAITING or self._bytes > MOST_WAITING_BYTES:
@@ -74,12 +101,12 @@ class Viewer:
             return
         self._waiting.append(item)
         self._bytes += len(item.frame)
-        self._woken.set()
+        self._wake()
 
     def notify(self, notice: bytes) -> None:
         """Send something that is no stored event; a newer notice takes its place."""
         self._notice = notice
-        self._woken.set()
+        self._wake()
 
     def take_notice(self) -> bytes | None:
         """Return the notice that was not sent yet."""
@@ -96,13 +123,23 @@ class Viewer:
         if not self.dropped.is_set():
             viewers_dropped.inc()
         self.dropped.set()
-        self._woken.set()
+        self._wake()
 
     async def take(self, *, within_seconds: float) -> list[Item]:
         """Return all events that wait, as soon as there are any; none if it stays quiet or is dropped."""
         if not self._waiting and not self.dropped.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), within_seconds)
+            self._is_idle = not self._woken.is_set()
+            try:
+                async with asyncio.timeout(within_seconds):
+                    await self._woken.wait()
+            except TimeoutError:
+                pass
+            finally:
+                self._is_idle = False
         taken, self._waiting, self._bytes = self._waiting, [], 0
         self._woken.clear()
-        return taken
+        return [item for item in taken if item.sequence > self.seen]
+
+    def _wake(self) -> None:
+        self._is_idle = False
+        self._woken.set()

@@ -64,7 +64,7 @@ class LogBound:
 
     @property
     def flush_seconds(self) -> float:
-        """How long a line may wait for others."""
+        """How long after a message the lines that come are gathered for the next one."""
         is_long = self.logged_bytes > self._limits.most_bytes // 8
         return SLOW_FLUSH_SECONDS if is_long else FLUSH_SECONDS
 

@@ -7,6 +7,8 @@ from the last offset that was stored, so a gap would never be filled. Lines that
 another thing: of a log that is too long, or while the bus is almost full, lines are dropped, and a line says
 how much (`log_bound`). So logs give way first, and never end a job.
 
+A line is published at once if none was for a while; those that follow it soon are gathered (`log_bound`).
+
 A line that has no end yet is published as it is so far, about once a second (`unfinished_line`): a message
 that the next line replaces. It moves no offset, so that a later owner reads the line from its start.
 """
@@ -46,6 +48,8 @@ class StepLog:
         self._size = 0
         self.offset = log_context.offset
         """Where the next line begins."""
+        self.is_waiting = asyncio.Event()
+        """Set while there is something to flush, now or later."""
         self._turn = asyncio.Lock()
         self._next_at = 0.0
         self._error: SlipwayError | None = None
@@ -58,6 +62,7 @@ class StepLog:
             SlipwayError: if an earlier line could not be stored; this one is not either.
         """
         self._unfinished.end()
+        self.is_waiting.set()
         masked = str(clean(text))
         self._journal.last_lines.append(masked[:LONGEST_STORED])
         reason = self.bound.why_full(self._size) or (None if self._journal.has_room else BUS_FULL)
@@ -72,6 +77,7 @@ class StepLog:
     def show_unfinished(self, text: str) -> None:
         """Show what a line of a script's output is so far; it goes on, or ends and is added."""
         self._unfinished.update(text, at_seconds=_seconds())
+        self.is_waiting.set()
 
     async def flush(self) -> None:
         """Publish the lines that wait; raises the error that prevented an earlier line from being stored."""
@@ -79,6 +85,8 @@ class StepLog:
         await self._send_unfinished()
         if self.bound.is_notice_due(_seconds()):
             await self._note_omitted(is_over=False)
+        if not (self._lines or self._unfinished.is_open or self.bound.omitted_bytes):
+            self.is_waiting.clear()
 
     async def close(self) -> None:
         """Publish the lines that wait, and how much is left out."""
@@ -153,7 +161,7 @@ class StepLog:
 
 @asynccontextmanager
 async def open_log(journal: Journal, log_context: JobLog) -> AsyncIterator[StepLog]:
-    """Open the log of a step; lines that wait are published every quarter of a second, and at the end.
+    """Open the log of a step; lines are published as they come, gathered for a while, and at the end.
 
     Also at a bad end: the last lines before an error are those that explain it.
     """
@@ -162,14 +170,16 @@ async def open_log(journal: Journal, log_context: JobLog) -> AsyncIterator[StepL
 
     async def flush_regularly() -> None:
         while not is_over.is_set():
+            await log.is_waiting.wait()
+            with suppress(SlipwayError):  # the log stores it, and raises it again
+                await log.flush()
             with suppress(TimeoutError):
                 async with asyncio.timeout(log.bound.flush_seconds):
                     await is_over.wait()
-            with suppress(SlipwayError):  # the log stores it, and raises it again
-                await log.flush()
 
     async def close() -> None:
         is_over.set()
+        log.is_waiting.set()
         # Not cancelled: lines on their way would be lost.
         await asyncio.wait({flushing})
         # What came while the last message was on its way, and what went wrong with an earlier one.

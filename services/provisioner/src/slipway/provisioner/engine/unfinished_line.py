@@ -22,6 +22,11 @@ class UnfinishedLine:
             self._began_at, self._due_at = at_seconds, at_seconds + UNFINISHED_SECONDS
         self._text = text
 
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a line without an end."""
+        return self._text is not None
+
     def end(self) -> None:
         """Forget the line: it has an end."""
         self._text = self._taken = None
