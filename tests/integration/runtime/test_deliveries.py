@@ -242,6 +242,8 @@ async def test_work_is_asked_for_again_when_the_bus_was_restarted(
     worker = Worker()
     inventory = await make_bus("inventory")
     await make_bus("provisioner", worker.at, pull_timeout=60)
+    await send(inventory, "j0")
+    await until(lambda: worker.seen["j0"] == 1)
     await until(lambda: has_requests(admin, 1))
 
     nats_server.server.kill()

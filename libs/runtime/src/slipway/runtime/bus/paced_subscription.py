@@ -37,7 +37,8 @@ class PacedSubscription:
         async with self._turn:
             messages: list[Msg] = []
             try:
-                async with asyncio.timeout(None) as self._limit:
+                async with asyncio.timeout(None) as limit:
+                    self._limit = limit
                     messages = await self._subscription.fetch(batch=batch, timeout=self._wait_seconds)
             except NatsError as error:
                 if not isinstance(error, TimeoutError):
@@ -45,11 +46,13 @@ class PacedSubscription:
                 raise
             except TimeoutError:
                 pass  # by `ask_again`; the next fetch asks
+            finally:
+                self._limit = None
             return messages
 
     def ask_again(self) -> None:
         """Give up the request that waits, as the server does not have it any more; the next one follows."""
-        if self._turn.locked() and self._limit is not None and not self._limit.expired():
+        if self._limit is not None:
             self._limit.reschedule(asyncio.get_running_loop().time())
 
     async def unsubscribe(self) -> None:
