@@ -19,7 +19,7 @@ from support.waiting import processes_of, until
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 WORKERS = ("provisioner", "replica")
 TAKEOVER_SECONDS = 60.0
-PULL_SECONDS = 4.0
+PULL_SECONDS = 10.0
 """Longer than a request of a worker for work stands on the bus (`pull_timeout`)."""
 SIZE = 4
 AN_HOUR = "3593"

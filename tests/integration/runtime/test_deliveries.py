@@ -35,6 +35,11 @@ async def dead_letters(admin: Client) -> list[Any]:
     return [await bus.get_msg("DEAD_LETTERS", seq=number) for number in range(1, last + 1)]
 
 
+async def has_requests(admin: Client, count: int) -> bool:
+    info = await admin.jetstream().consumer_info("COMMANDS", "provisioner-run")
+    return bool(info.num_waiting == count)
+
+
 class Worker:
     """Counts the messages it gets, and does what a test says."""
 
@@ -213,6 +218,39 @@ async def test_trap_05_a_slow_command_does_not_hold_up_a_quick_one(make_bus: Mak
     await until(lambda: worker.seen["quicker"] == 1)
 
     assert time.monotonic() - started < 2.5
+
+
+async def test_one_request_for_work_waits_for_all_slots(make_bus: MakeBus, admin: Client) -> None:
+    """A worker that freezes is given one message, however many slots are free; two that come run together."""
+    worker = Worker(1.0, 1.0)
+    inventory = await make_bus("inventory")
+    await make_bus("provisioner", worker.at, pull_timeout=30)
+    await until(lambda: has_requests(admin, 1))
+
+    started = time.monotonic()
+    await send(inventory, "j1", "j2")
+    await until(lambda: len(worker.seen) == 2)
+
+    assert time.monotonic() - started < 0.9
+    assert not await has_requests(admin, 2)
+
+
+async def test_work_is_asked_for_again_when_the_bus_was_restarted(
+    make_bus: MakeBus, admin: Client, nats_server: EmbeddedNats
+) -> None:
+    """The server has forgotten the request that waited, and the worker does not wait for its end."""
+    worker = Worker()
+    inventory = await make_bus("inventory")
+    await make_bus("provisioner", worker.at, pull_timeout=60)
+    await send(inventory, "j0")
+    await until(lambda: worker.seen["j0"] == 1)
+    await until(lambda: has_requests(admin, 1))
+
+    nats_server.server.kill()
+    nats_server.start()
+    await send(inventory, "j1")
+
+    await until(lambda: worker.seen["j1"] == 1, within_seconds=10)
 
 
 async def test_trap_10_what_can_not_be_finished_is_handed_over_at_once(make_bus: MakeBus) -> None:

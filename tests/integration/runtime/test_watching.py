@@ -102,7 +102,7 @@ async def test_a_consumer_that_is_gone_shows_and_is_not_asked_without_end(
     inventory = await make_bus("inventory")
     provisioner = await make_bus("provisioner", worker.register)
     await admin.jetstream().delete_consumer("COMMANDS", "provisioner-run")
-    provisioner._watch._verified = Deadline(-1.0)
+    provisioner._watch._measured = Deadline(-1.0)
     await asyncio.sleep(0.6)  # what was asked before the deletion ends
 
     before = provisioner.connection.stats["out_msgs"]
@@ -122,7 +122,7 @@ async def test_a_bucket_that_is_gone_shows_within_seconds(
     make_bus: MakeBus, admin: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Readiness looks at what is read too, and a good answer does not count for long."""
-    monkeypatch.setattr(stream_watch, "EVERY_SECONDS", 0.2)
+    monkeypatch.setattr(stream_watch, "CALM_SECONDS", 0.2)
     provisioner = await make_bus("provisioner")
     await provisioner.ping()
 

@@ -1,5 +1,6 @@
 """Only changes are reported."""
 
+import itertools
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -70,6 +71,20 @@ def test_a_start_between_two_looks_is_reported(after: int, uptime: int, expected
     second = guest(uptime_seconds=uptime, observed_at=first.observed_at + timedelta(seconds=after))
 
     assert len(compare(seen(first), seen(second), {}).changed) == expected
+
+
+def test_uptimes_that_stand_still_for_long_are_no_start() -> None:
+    """Where pvestatd needs half a minute for a round, uptimes jump; a restart is still seen at once."""
+    first = guest(uptime_seconds=1000)
+    polls = [
+        guest(observed_at=first.observed_at + timedelta(seconds=6 * number), uptime_seconds=uptime)
+        for number, uptime in enumerate([1000, 1000, 1000, 1000, 1000, 1030, 1030, 12])
+    ]
+
+    pairs = itertools.pairwise(polls)
+    changed = [bool(compare(seen(first), seen(new), {}, seen(old)).changed) for old, new in pairs]
+
+    assert changed == [False] * 6 + [True]
 
 
 @pytest.mark.parametrize(("memory", "moved"), [(110, 0), (150, 1), (40, 1)])

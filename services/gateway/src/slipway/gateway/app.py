@@ -40,7 +40,12 @@ def assemble(settings: GatewaySettings) -> Service:
     service.app = Front(bus, api, streams, auth, body_within=settings.request_timeout)
     service.ping("postgres", tables.ping)
     service.ping_own_work("events", relay.ping)
-    outages = Outages(bus, dict(service.pings), lambda event, lasts: relay.notify_all(event, lasts=lasts))
+    outages = Outages(
+        bus,
+        dict(service.pings),
+        lambda event, lasts: relay.notify_all(event, lasts=lasts),
+        is_watched=lambda: relay.has_viewers,
+    )
     service.report_shortages(outages.shortages)
     service.background("outages", outages.run)
     service.on_start(auth.load)

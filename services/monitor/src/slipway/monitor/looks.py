@@ -1,10 +1,12 @@
 """The last look at one cluster, as one small value on the bus for everyone who shows or uses it.
 
-The value is written every few seconds, whatever comes of the polls: its age shows whether monitor lives, its
-content whether the cluster does. Nothing of it is an event, and nothing of it is stored twice.
+The value is written when something was noted, and every few seconds whatever comes of the polls: its age
+shows whether monitor lives, its content whether the cluster does. Nothing of it is an event, and nothing of
+it is stored twice.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Iterable, Mapping
 
 from slipway.contracts.cluster_facts import ClusterLook, NodeLook, VmidRange
@@ -18,6 +20,8 @@ from slipway.runtime.bus.kv import Bucket
 from slipway.runtime.process import clock
 from slipway.runtime.topology.declared import LOOKS
 
+LEAST_PAUSE_SECONDS = 1.0
+
 
 class Look:
     """The last look at a cluster."""
@@ -25,6 +29,8 @@ class Look:
     def __init__(self, cluster: str, *, every_seconds: float) -> None:
         self.cluster = cluster
         self.every_seconds = every_seconds
+        self.noted = asyncio.Event()
+        """Set when the value has changed."""
         self._looked_at: Moment | None = None
         self._outage: Outage | None = None
         self._of_poll: Diagnosis | None = None
@@ -51,6 +57,7 @@ class Look:
         self._guests = ranges(vmids)
         if self._diagnose() is None:
             self._looked_at = clock.now()
+        self.noted.set()
 
     def note_failure(self, diagnosis: Diagnosis) -> None:
         """Note that the cluster has not answered about its guests."""
@@ -91,6 +98,7 @@ class Look:
     def drop_nodes(self, stored: Iterable[str]) -> None:
         """Forget all nodes but these."""
         for node in self._nodes.keys() - set(stored):
+            self.noted.set()
             del self._nodes[node]
             self._of_nodes.pop(node, None)
             self._of_facts.pop(node, None)
@@ -108,13 +116,18 @@ class Look:
         )
 
     def _diagnose(self) -> Outage | None:
-        self._outage = outage_of(self._outage, self._of_poll or self._of_health, clock.now())
+        before = self._outage
+        self._outage = outage_of(before, self._of_poll or self._of_health, clock.now())
+        if self._outage != before:
+            self.noted.set()
         return self._outage
 
     def _change(self, node: NodeLook, changes: Mapping[str, object]) -> None:
         diagnosis = self._of_nodes.get(node.node) or self._of_facts.get(node.node)
         outage = outage_of(node.outage, diagnosis, clock.now())
         self._nodes[node.node] = node.model_copy(update={**changes, "outage": outage})
+        if self._nodes[node.node] != node:
+            self.noted.set()
 
 
 class LookWriter:
@@ -134,13 +147,18 @@ class LookWriter:
     async def run(self) -> None:
         """Write for ever; while the bus is away nobody could read it either."""
         while True:
+            self._look.noted.clear()
             try:
                 await self._bucket.put(self._look.cluster, self._look.value().model_dump_json().encode())
             except SlipwayError as error:
                 self._outage_log.failed(error)
             else:
                 self._outage_log.recovered()
-            await asyncio.sleep(self._look.every_seconds)
+            # What one round notes is written once.
+            least = min(LEAST_PAUSE_SECONDS, self._look.every_seconds)
+            await asyncio.sleep(least)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._look.noted.wait(), self._look.every_seconds - least)
 
 
 def ranges(vmids: Iterable[int]) -> tuple[VmidRange, ...]:

@@ -18,13 +18,14 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
-from slipway.contracts.message import Message, Query
+from slipway.contracts.message import Message, Query, Value
 from slipway.contracts.problems import Problem
 from slipway.runtime.bus import headers as h
+from slipway.runtime.bus.call import Call
 from slipway.runtime.bus.connection import close, inbox_prefix, make_broker, needs_bus, wait_until_connected
 from slipway.runtime.bus.consumer import Consumer, Delivery, MessageHandler, Registration
 from slipway.runtime.bus.dead_letters import dead_letter, dead_letter_headers
-from slipway.runtime.bus.paced_subscription import PacedSubscription
+from slipway.runtime.bus.paced_subscription import FIRST_SECONDS, PacedSubscription
 from slipway.runtime.bus.publisher import Publisher
 from slipway.runtime.bus.query_client import QueryClient
 from slipway.runtime.bus.query_server import AnsweredSubject, QueryHandler
@@ -32,7 +33,7 @@ from slipway.runtime.bus.stream_watch import StreamWatch
 from slipway.runtime.errors import BusUnavailable, WriteRefused, WriteUnknown
 from slipway.runtime.process.logs import get_logger
 from slipway.runtime.process.settings import ServiceSettings
-from slipway.runtime.retry import retry_until_available
+from slipway.runtime.retry import Deadline, retry_until_available
 from slipway.runtime.topology.declared import consumer as declared_consumer
 from slipway.runtime.topology.declared import dead_letter_subject
 
@@ -43,6 +44,8 @@ log = get_logger()
 QueryT = TypeVar("QueryT", bound=Query[Any])
 MessageT = TypeVar("MessageT", bound=Message)
 
+HEARD_SECONDS = 0.5
+"""For how long a query that came shows that the bus is there: as long as the check takes that it asks for."""
 _ANSWER_SECONDS = 1.0
 """How long a bus that is left may take to answer."""
 _HAND_OVER_SECONDS = 3.0
@@ -61,14 +64,22 @@ class Bus:
         self.closed = asyncio.Event()
         """Set when the connection is lost for good; the process has to end."""
         self._is_usable = False
+        self._heard = Deadline(-1.0)
+        """Until then a query that came shows that the bus is there."""
         self._settings = settings
         self._draining = False
-        self._broker: NatsBroker = make_broker(settings, service=service, closed=self._on_closed)
+        self._broker: NatsBroker = make_broker(
+            settings, service=service, closed=self._on_closed, reconnected=self._on_reconnected
+        )
         self._answered: list[AnsweredSubject[Any]] = []
         self._consumers: dict[str, Consumer] = {}
-        self._pullers: list[Any] = []
+        self._pullers: list[tuple[asyncio.Lock, Any]] = []
+        """The subscriber of each slot, and the lock that it shares with the others of its consumer."""
         self._watch = StreamWatch(
-            lambda: self.connection, service=service, durables=self._consumers, heartbeat=settings.heartbeat
+            lambda: self.connection,
+            service=service,
+            durables=self._consumers.keys(),
+            heartbeat=settings.heartbeat,
         )
         self.watch = self._watch.run
         self.measure = self._watch.measure
@@ -90,7 +101,12 @@ class Bus:
 
     def answer(self, kind: type[QueryT], handler: QueryHandler[QueryT]) -> None:
         """Answer a query, together with all other replicas of this service."""
-        self._answered.append(AnsweredSubject(kind, handler, service=self.service, broker=self._broker))
+
+        def heard(query: QueryT, call: Call) -> Awaitable[Value]:
+            self._heard = Deadline(HEARD_SECONDS)
+            return handler(query, call)
+
+        self._answered.append(AnsweredSubject(kind, heard, service=self.service, broker=self._broker))
 
     def consume(
         self, kind: type[MessageT], handler: MessageHandler[MessageT], *, durable: str, slots: int = 1
@@ -132,19 +148,17 @@ class Bus:
 
     async def connect(self) -> None:
         """Connect and wait until the topology exists; accept no work."""
-        for act in (self._connect, self._watch.verify):
+        for act in (self._connect, self._watch.measure):
             await retry_until_available(act, event="bus not ready")
         self._is_usable = True
 
     async def start(self) -> None:
         """Connect, wait until the topology exists, then answer and consume."""
-        for act in (self._connect, self._watch.verify, self._begin):
+        for act in (self._connect, self._watch.measure, self._begin):
             await retry_until_available(act, event="bus not ready")
         with contextlib.suppress(NatsError, OSError, TimeoutError):
             # Queries arrive from now on: the server has the subscriptions.
             await wait_until_connected(self.connection, within_seconds=2)
-        with contextlib.suppress(NatsError, OSError, TimeoutError):
-            await self._watch.measure()
         self._is_usable = True
         log.info("bus ready", consumers=list(self._consumers), queries=len(self._answered))
 
@@ -165,11 +179,12 @@ class Bus:
         """Raise unless the bus answers and this service is served by it."""
         if not self._is_usable:
             raise BusUnavailable("The bus is not connected, or its topology is missing.")
-        with needs_bus("The bus does not answer."):
-            await wait_until_connected(self.connection, within_seconds=2)
+        if self._heard.has_passed:
+            with needs_bus("The bus does not answer."):
+                await wait_until_connected(self.connection, within_seconds=2)
         if not self.connection.is_connected:
             raise BusUnavailable("The bus is away; reconnecting.")
-        await self._watch.verify_if_due()
+        await self._watch.measure_if_due()
 
     @property
     def has_room_for_logs(self) -> bool:
@@ -197,7 +212,7 @@ class Bus:
 
     async def _drain_deliveries(self) -> None:
         # Waits for the broker's graceful timeout, then cancels the rest.
-        await asyncio.gather(*(each.stop() for each in self._pullers), return_exceptions=True)
+        await asyncio.gather(*(each.stop() for _, each in self._pullers), return_exceptions=True)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_HAND_OVER_SECONDS):
                 await asyncio.gather(*(consumer.idle.wait() for consumer in self._consumers.values()))
@@ -209,18 +224,19 @@ class Bus:
         consumer = Consumer(
             durable, heartbeat_seconds=self._settings.heartbeat.total_seconds(), set_aside=self._set_aside
         )
+        turn = asyncio.Lock()
         for _ in range(slots):
             subscriber = self._broker.subscriber(
                 source.filters[0],
                 stream=JStream(source.stream, declare=False),
                 durable=durable,
-                pull_sub=PullSub(batch_size=1, timeout=self._settings.pull_timeout.total_seconds()),
+                pull_sub=PullSub(batch_size=1, timeout=FIRST_SECONDS),
                 inbox_prefix=f"{inbox_prefix(self.service)}.".encode(),
                 no_reply=True,
                 decoder=_undecoded,
             )
             subscriber(consumer.handle)
-            self._pullers.append(subscriber)
+            self._pullers.append((turn, subscriber))
         return consumer
 
     async def _set_aside(self, raw: Msg, delivery: Delivery, consumer_name: str, problem: Problem) -> None:
@@ -236,8 +252,17 @@ class Bus:
         await _available(self._broker.start())
         for answered in self._answered:
             await _available(answered.start())
-        for puller in self._pullers:
-            puller.subscription = PacedSubscription(puller.subscription)
+        for turn, puller in self._pullers:
+            puller.subscription = PacedSubscription(
+                puller.subscription, turn, wait_seconds=self._settings.pull_timeout.total_seconds()
+            )
+
+    async def _on_reconnected(self) -> None:
+        log.info("bus reconnected")
+        self._watch.measure_soon()
+        for _, puller in self._pullers:
+            if isinstance(puller.subscription, PacedSubscription):
+                puller.subscription.ask_again()
 
     async def _on_closed(self) -> None:
         if not self._draining:

@@ -73,7 +73,11 @@ def servers_of(settings: ServiceSettings) -> Sequence[str]:
 
 
 def make_broker(
-    settings: ServiceSettings, *, service: str, closed: Callable[[], Awaitable[None]]
+    settings: ServiceSettings,
+    *,
+    service: str,
+    closed: Callable[[], Awaitable[None]],
+    reconnected: Callable[[], Awaitable[None]],
 ) -> NatsBroker:
     """Create the broker; nothing is connected yet.
 
@@ -81,6 +85,7 @@ def make_broker(
         settings: the address of the bus and our identity.
         service: whose user, inboxes and queue group.
         closed: called when the connection is lost for good.
+        reconnected: called when it is there again, perhaps to a server that knows nothing of us.
     """
     key = settings.nats_nkey_file
     return NatsBroker(
@@ -93,7 +98,7 @@ def make_broker(
         ping_interval=10,
         max_outstanding_pings=3,
         error_cb=_report_error,
-        reconnected_cb=_report_reconnected,
+        reconnected_cb=reconnected,
         closed_cb=closed,
         graceful_timeout=settings.graceful_timeout.total_seconds(),
         ack_policy=AckPolicy.MANUAL,
@@ -110,10 +115,6 @@ async def _report_error(error: Exception) -> None:
         log.error("bus refused: permission", error=str(error))
     else:
         log.warning("bus connection error", error=str(error) or type(error).__name__)
-
-
-async def _report_reconnected() -> None:
-    log.info("bus reconnected")
 
 
 def _quiet_logger() -> logging.Logger:

@@ -1,20 +1,20 @@
 """Watch a service's streams and consumers: whether they exist, how far behind they are, how full.
 
-What is missing is logged once, and its return once; `ping` raises in between. A stream that refuses new
+What is missing is logged once, and its return once; `measure` raises in between. A stream that refuses new
 messages when full must never get there, since nothing could be committed any more. So log lines are left out
 first, from `LOGS_SHARE` on; from `FULL_SHARE` on only work that ends things is accepted: stopping, deleting,
 cancelling. While the fill is unknown everything is accepted: a bus that is away refuses nothing.
 
-Between two checks a service counts what it stores itself, and checks at once when that is much.
+Between two checks a service counts what it stores itself, and checks at once when that is much, or when the
+connection was interrupted: only then can what existed be gone without a person who removes it.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from datetime import timedelta
 
 from nats.aio.client import Client
-from nats.errors import Error as NatsError
 from nats.js.api import StreamInfo
 
 from slipway.contracts.problems import SlipwayError
@@ -22,13 +22,16 @@ from slipway.runtime.errors import BusFull
 from slipway.runtime.process import metrics
 from slipway.runtime.process.logs import get_logger
 from slipway.runtime.retry import Deadline
-from slipway.runtime.topology.declared import EVENTS, consumer, streams_of
+from slipway.runtime.topology.declared import EVENTS
 from slipway.runtime.topology.reconcile import verify
 
 log = get_logger()
 
 EVERY_SECONDS = 10.0
-"""The interval of the checks, and how long a good one counts for `ping`."""
+"""The interval of the checks, and how long one counts for `ping`."""
+CALM_SECONDS = 30.0
+"""The same while every stream is emptier than `CALM_SHARE`."""
+CALM_SHARE = 0.5
 WARN_SHARE = 0.7
 LOGS_SHARE = 0.75
 FULL_SHARE = 0.85
@@ -42,15 +45,21 @@ class StreamWatch:
     """The state of one service's part of the bus."""
 
     def __init__(
-        self, connection: Callable[[], Client], *, service: str, durables: Iterable[str], heartbeat: timedelta
+        self,
+        connection: Callable[[], Client],
+        *,
+        service: str,
+        durables: Collection[str],
+        heartbeat: timedelta,
     ) -> None:
         self._connection = connection
         self._service = service
         self._durables = durables
+        """The consumers that the service takes work from."""
         self._heartbeat_seconds = heartbeat.total_seconds()
         self._impatient: set[str] = set()
         """Consumers whose `ack_wait` is less than three heartbeats; each is logged once."""
-        self._verified = Deadline(-1.0)
+        self._measured = Deadline(-1.0)
         """Until then the last good answer counts."""
         self._missing: str | None = None
         self._fills: dict[str, float] = {}
@@ -62,21 +71,20 @@ class StreamWatch:
     async def run(self) -> None:
         """Check for ever that the service's part of the bus exists, and update its metrics."""
         while True:
-            try:
-                await self.verify()
-                await self.measure()
-            except (SlipwayError, NatsError, TimeoutError, OSError) as error:
-                log.debug("bus not measured", error=str(error))
             self._check_now.clear()
+            try:
+                await self.measure()
+            except SlipwayError as error:
+                log.debug("bus not measured", error=str(error))
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._check_now.wait(), EVERY_SECONDS)
+                await asyncio.wait_for(self._check_now.wait(), self._pause_seconds())
 
-    async def verify(self) -> None:
-        """Raise unless the service's streams, buckets and consumers exist."""
+    async def measure(self) -> None:
+        """Measure the lag of each consumer and the fill of each stream; raise unless all of them exist."""
         try:
-            await verify(self._connection(), self._service)
+            consumers, streams = await verify(self._connection(), self._service)
         except SlipwayError as error:
-            self._verified = Deadline(-1.0)
+            self._measured = Deadline(-1.0)
             if error.code != self._missing:
                 log.warning("topology incomplete", code=error.code, reason=error.message)
             self._missing = error.code
@@ -84,23 +92,28 @@ class StreamWatch:
         if self._missing is not None:
             log.info("topology complete again", after=self._missing)
         self._missing = None
-        self._verified = Deadline(EVERY_SECONDS)
+        for consumer in consumers:
+            metrics.consumer_pending.labels(consumer.name).set(consumer.num_pending or 0)
+            metrics.consumer_redelivered.labels(consumer.name).set(consumer.num_redelivered or 0)
+            if consumer.name in self._durables:
+                self._note_ack_wait(consumer.name, consumer.config.ack_wait or 0.0)
+        for stream in streams:
+            self._note_fill(str(stream.config.name), stream)
+        self._measured = Deadline(self._pause_seconds())
 
-    async def verify_if_due(self) -> None:
-        """Verify, unless the last good result still counts."""
-        if self._verified.has_passed:
-            await self.verify()
+    async def measure_if_due(self) -> None:
+        """Measure, unless the last good result still counts."""
+        if self._measured.has_passed:
+            await self.measure()
 
-    async def measure(self) -> None:
-        """Measure the lag of each consumer and the fill of each stream."""
-        bus = self._connection().jetstream()
-        for durable in self._durables:
-            info = await bus.consumer_info(consumer(durable).stream, durable)
-            metrics.consumer_pending.labels(durable).set(info.num_pending or 0)
-            metrics.consumer_redelivered.labels(durable).set(info.num_redelivered or 0)
-            self._note_ack_wait(durable, info.config.ack_wait or 0.0)
-        for stream in streams_of(self._service):
-            self._note_fill(stream, await bus.stream_info(stream))
+    def measure_soon(self) -> None:
+        """Measure as soon as possible: what was known may be out of date."""
+        self._measured = Deadline(-1.0)
+        self._check_now.set()
+
+    def _pause_seconds(self) -> float:
+        is_calm = self._missing is None and all(fill < CALM_SHARE for fill in self._fills.values())
+        return CALM_SECONDS if is_calm else EVERY_SECONDS
 
     def note_stored(self, stream: str, size: int | None) -> None:
         """Count a stored message; None means that the stream refused it because it is full."""

@@ -8,6 +8,7 @@ it answers on loopback only.
 """
 
 import asyncio
+import contextlib
 import hmac
 import ipaddress
 import json
@@ -33,6 +34,8 @@ READY_FOR_SECONDS = 1.0
 """How long the answer "ready" of one check is given to all who ask."""
 NOT_READY_FOR_SECONDS = 0.1
 """The same for what is missing: who waits for a start asks often."""
+DATE_SECONDS = 1.0
+"""How often the `Date` of answers is renewed."""
 START_WAIT_SECONDS = 2.0
 """How long a request waits for a service that is only just starting."""
 
@@ -196,11 +199,25 @@ class HealthServer:
     async def stop(self) -> None:
         """Accept no more requests and wait for those that run."""
         if self._serving is not None:
-            self._server.should_exit = True
+            self._server.end()
             await self._serving
 
 
 class _QuietServer(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._ending = asyncio.Event()
+
+    def end(self) -> None:
+        self.should_exit = True
+        self._ending.set()
+
+    async def main_loop(self) -> None:
+        # uvicorn's own wakes ten times a second to see whether it shall end.
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ending.wait(), DATE_SECONDS)
+
     async def serve(self, sockets: list[Any] | None = None) -> None:
         # uvicorn would catch SIGTERM itself, and end the process when it can't listen.
         try:

@@ -170,8 +170,9 @@ class ServiceSettings(LogSettings):
             )
         return heartbeat
 
-    pull_timeout: Duration = timedelta(seconds=2)
-    """How long one request for work waits; also how long work may lie after the bus was restarted."""
+    pull_timeout: Duration = timedelta(seconds=8)
+    """How long one request for work waits on the bus; also how long work may lie after a server of a cluster
+    was lost that had it, and how long a worker that freezes may still be given its next work."""
 
 
 class DatabaseSettings(Settings):

@@ -12,7 +12,7 @@ from typing import Any
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from nats.js import JetStreamContext
-from nats.js.api import ConsumerConfig, StreamConfig, StreamInfo
+from nats.js.api import ConsumerConfig, ConsumerInfo, StreamConfig, StreamInfo
 from nats.js.errors import NotFoundError
 
 from slipway.contracts.problems import Conflict
@@ -72,16 +72,18 @@ async def apply(connection: Client, settings: TopologySettings | None = None) ->
     return changes
 
 
-async def verify(connection: Client, service: str) -> None:
-    """Check that a service has its consumers, streams and buckets; raise `TopologyMissing` otherwise."""
+async def verify(connection: Client, service: str) -> tuple[list[ConsumerInfo], list[StreamInfo]]:
+    """Return the state of a service's consumers and streams; raise `TopologyMissing` if one is missing."""
     bus = connection.jetstream()
+    consumers, streams = [], []
     for each in CONSUMERS:
         if each.service == service:
             with _needed("consumer", each.durable):
-                await bus.consumer_info(each.stream, each.durable)
+                consumers.append(await bus.consumer_info(each.stream, each.durable))
     for stream in streams_of(service):
         with _needed("stream", stream):
-            await bus.stream_info(stream)
+            streams.append(await bus.stream_info(stream))
+    return consumers, streams
 
 
 @contextmanager

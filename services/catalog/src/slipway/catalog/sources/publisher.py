@@ -6,6 +6,7 @@ store has lost (a new bus) is stored again.
 """
 
 import asyncio
+import itertools
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from slipway.runtime.process.clock import now
 from slipway.runtime.process.logs import get_logger
 
 log = get_logger()
+
+LOST_ROUNDS = 6
+"""After so many scans the bus is asked whether it still has the archives."""
 
 
 class TemplatePublisher:
@@ -34,9 +38,9 @@ class TemplatePublisher:
     async def run(self) -> None:
         """Scan for ever."""
         last = None
-        while True:
+        for number in itertools.count():
             current = await asyncio.to_thread(digest, self._folder)
-            if current != last or await self._is_lost():
+            if current != last or (number % LOST_ROUNDS == 0 and await self._is_lost()):
                 await self.serve(await asyncio.to_thread(scan, self._folder))
                 last = current
             await asyncio.sleep(self._every.total_seconds())

@@ -2,6 +2,7 @@
 
 Theory of operation. Every second the gateway checks its own parts (bus, database) and asks the other services
 for their health, each with a deadline of its own: a part that is frozen is known within six seconds. While
+nobody watches and nothing is away it does so every five seconds, so that a part is known within ten. While
 the bus is away nothing is reported of the others, since they can't be asked. Viewers get an event `outage`
 with each change: all parts that are away, none once all are back. It has no id, so that a viewer resumes
 where it was.
@@ -24,6 +25,7 @@ from slipway.runtime.process.logs import get_logger
 log = get_logger()
 
 LOOK_SECONDS = 1.0
+UNWATCHED_SECONDS = 5.0
 OTHERS_SECONDS = PING_SECONDS + 1.5
 """A service that waits for a part of its own answers after as long as it waits itself, and says which."""
 BUS = "bus"
@@ -40,9 +42,17 @@ class Outage:
 class Outages:
     """Checks which parts are away, and publishes each change."""
 
-    def __init__(self, bus: Bus, own: Mapping[str, Ping], publish: Callable[[bytes, bool], None]) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        own: Mapping[str, Ping],
+        publish: Callable[[bytes, bool], None],
+        *,
+        is_watched: Callable[[], bool],
+    ) -> None:
         """Set up with the gateway's own parts by name, and `publish`: of an event, and whether it lasts."""
         self._bus = bus
+        self._is_watched = is_watched
         self._own = own
         self._publish = publish
         self._away: dict[str, Outage] = {}
@@ -51,7 +61,7 @@ class Outages:
         """Check until cancelled."""
         while True:
             await self.look()
-            await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(LOOK_SECONDS if self._away or self._is_watched() else UNWATCHED_SECONDS)
 
     async def look(self) -> None:
         """Check every part once."""

@@ -79,6 +79,11 @@ class Relay:
         if not self.attached.is_set():
             raise NotAttached("The event streams are not connected to the bus yet; try again.")
 
+    @property
+    def has_viewers(self) -> bool:
+        """Whether any event stream is open."""
+        return bool(self._viewers)
+
     def notify_all(self, notice: bytes, *, lasts: bool) -> None:
         """Send every viewer something that is no stored event; while it lasts, also new ones."""
         self._notice = notice if lasts else None

@@ -7,6 +7,7 @@ A guest that is missing once may be an incomplete answer; it is gone when it is 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from slipway.contracts.guests import GuestStatus
 from slipway.contracts.values import Power
@@ -15,7 +16,8 @@ USAGE_STEP = 0.05
 """Share of the maximum by which a usage must change to be stored."""
 MISSES_UNTIL_GONE = 2
 STALE = timedelta(seconds=15)
-"""How far a start may seem to shift: uptimes are up to ten seconds old (PVE 9.2, observed)."""
+"""How far a start may seem to shift: uptimes are up to ten seconds old (PVE 9.2, observed), and older where
+pvestatd needs longer for its round."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,12 +35,27 @@ class Difference:
 
 
 def compare(
-    before: Mapping[str, GuestStatus], after: Mapping[str, GuestStatus], missing: Mapping[str, int]
+    before: Mapping[str, GuestStatus],
+    after: Mapping[str, GuestStatus],
+    missing: Mapping[str, int],
+    seen: Mapping[str, GuestStatus] = MappingProxyType({}),
 ) -> Difference:
-    """Compare the stored state with a new observation."""
+    """Compare the stored state with a new observation.
+
+    Args:
+        before: the stored state; a guest's may be of long ago, if nothing but its uptime has changed since.
+        after: the new observation.
+        missing: how often guests were missing until now, by id.
+        seen: the observation before; a start is seen by it, where there is one: between two polls an uptime
+            can't lag by more than the time between them, however seldom the host looks at its guests.
+    """
     misses = {guest: missing.get(guest, 0) + 1 for guest in before if guest not in after}
     pairs = [(before.get(guest), status) for guest, status in after.items()]
-    changed = {status.id for old, status in pairs if old is None or has_changed(old, status)}
+    changed = {
+        status.id
+        for old, status in pairs
+        if old is None or identity(old) != identity(status) or _was_started(seen.get(status.id, old), status)
+    }
     return Difference(
         changed=tuple(status for _, status in pairs if status.id in changed),
         usage_changed=tuple(
@@ -57,12 +74,8 @@ def identity(status: GuestStatus) -> tuple[object, ...]:
     return status.power, status.node, status.name, status.lock, tags, status.memory_max_bytes
 
 
-def has_changed(old: GuestStatus, new: GuestStatus) -> bool:
-    """Return whether a guest has changed; a restart between two polls counts."""
-    return identity(old) != identity(new) or _was_started(old, new)
-
-
 def _was_started(old: GuestStatus, new: GuestStatus) -> bool:
+    """Return whether a guest was started in between: a restart between two polls counts."""
     if new.power is not Power.RUNNING:
         return False
     shift = _started_at(new) - _started_at(old)

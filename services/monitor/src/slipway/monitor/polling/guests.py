@@ -60,6 +60,8 @@ class GuestPoller:
     _bucket: Bucket = field(init=False)
     _guests: dict[str, GuestStatus] | None = field(default=None, init=False)
     _revisions: dict[str, int] = field(default_factory=dict, init=False)
+    _seen: Mapping[str, GuestStatus] = field(default_factory=dict, init=False)
+    """The last observation."""
     _missing: Mapping[str, int] = field(default_factory=dict, init=False)
     _vmids: frozenset[int] | None = field(default=None, init=False)
     _nodes: frozenset[tuple[str, str | None]] = field(default=frozenset(), init=False)
@@ -97,13 +99,14 @@ class GuestPoller:
         before = self._guests if self._guests is not None else await self._stored()
         resources = await self._resources()
         now = clock.now()
-        difference = compare(before, _observed(self.cluster, resources, before, now), self._missing)
+        observed = _observed(self.cluster, resources, before, now)
+        difference = compare(before, observed, self._missing, self._seen)
         difference = await self._without_hidden(difference, resources)
         self._note_look(resources, before)
         if len(resources.nodes) == 1 and resources.nodes[0].status == "online":
             # Who answers for a cluster of one node is that node.
             self.look.note_answer(resources.nodes[0].name)
-        self._guests = None  # read again if what follows breaks off
+        self._guests, self._seen = None, {}  # read again if what follows breaks off
         for status in difference.changed:
             await self._publish(status)
             await self._store(status)
@@ -115,7 +118,7 @@ class GuestPoller:
         gone = {status.id for status in difference.gone}
         changed = {status.id: status for status in (*difference.changed, *difference.usage_changed)}
         self._guests = {guest: status for guest, status in (before | changed).items() if guest not in gone}
-        self._missing = difference.missing
+        self._missing, self._seen = difference.missing, observed
         vmids = frozenset(guest.vmid for guest in resources.guests)
         if self._vmids is not None and vmids != self._vmids:
             self.facts_due.set()

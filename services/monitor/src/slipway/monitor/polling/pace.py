@@ -17,8 +17,9 @@ class Pace:
     """The pause between two polls of every cluster; a job cuts it short."""
 
     def __init__(self, settings: MonitorSettings) -> None:
-        self._idle_seconds = settings.poll_interval.total_seconds()
-        self.busy_seconds = min(settings.busy_interval.total_seconds(), self._idle_seconds)
+        self.idle_seconds = settings.poll_interval.total_seconds()
+        """The pause while no job runs."""
+        self.busy_seconds = min(settings.busy_interval.total_seconds(), self.idle_seconds)
         """The pause while jobs run."""
         self._busy = Deadline(-1.0)
         self._noted = asyncio.Event()
@@ -26,7 +27,7 @@ class Pace:
     @property
     def seconds(self) -> float:
         """The pause now."""
-        return self._idle_seconds if self._busy.has_passed else self.busy_seconds
+        return self.idle_seconds if self._busy.has_passed else self.busy_seconds
 
     async def listen(self, bus: Bus) -> None:
         """Subscribe to the records of jobs as they are written."""

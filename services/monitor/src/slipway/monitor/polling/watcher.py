@@ -147,7 +147,7 @@ class ClusterWatcher:
     async def _hold(self, cluster: str, lease: Lease) -> None:
         """Run all pollers until the lease is lost."""
         due = self._due[cluster] = asyncio.Event()
-        look = Look(cluster, every_seconds=self.pace.busy_seconds)
+        look = Look(cluster, every_seconds=self.pace.idle_seconds)
         writer = LookWriter(self._bus, look)
         try:
             await writer.resume()
