@@ -4,7 +4,10 @@ import argparse
 import asyncio
 import os
 import platform
-from collections.abc import Callable, Coroutine, Mapping
+import sys
+import traceback
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from bench import cancels, creations, idle, kills, lists, reads, replicas, start, table, verbs, viewers
@@ -12,7 +15,16 @@ from bench.builds import COMMIT, Side, builds, commit, running_side_by_side
 from bench.table import Row
 from support.stack import RunningStack
 
-OF_BOTH: Mapping[str, Callable[[list[Side]], Coroutine[Any, Any, list[Row]]]] = {
+Measuring = Coroutine[Any, Any, list[Row]]
+
+
+async def _on_ours(measure: Callable[[RunningStack], Measuring], sides: Sequence[Side]) -> list[Row]:
+    return await measure(sides[0].stack)
+
+
+SIDE_BY_SIDE: Mapping[str, Callable[[list[Side]], Measuring]] = {
+    "cancels": partial(_on_ours, cancels.measured),
+    "viewers": partial(_on_ours, viewers.measured),
     "reads": reads.measured,
     "verbs": verbs.measured,
     "creations": creations.measured,
@@ -21,47 +33,66 @@ OF_BOTH: Mapping[str, Callable[[list[Side]], Coroutine[Any, Any, list[Row]]]] = 
     "lists": lists.measured,
 }
 """Measured on stacks of all builds that run side by side, in turns; what fills them comes last."""
-OF_OURS: Mapping[str, Callable[[RunningStack], Coroutine[Any, Any, list[Row]]]] = {
-    "cancels": cancels.measured,
-    "viewers": viewers.measured,
+ALONE: Mapping[str, Callable[[], list[Row]]] = {
+    "start": start.measured,
+    "replicas": lambda: asyncio.run(replicas.measured()),
 }
-"""Measured on our stack."""
-LINES = ("start", *OF_BOTH, *OF_OURS, "replicas")
+"""Measured on stacks of their own."""
+LINES = (*ALONE, *SIDE_BY_SIDE)
 
 
 def main() -> None:
-    """Measure; what was measured is kept when a later line fails."""
+    """Measure what the command line asks for, or all."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("lines", nargs="*", metavar="LINE", help=", ".join(LINES))
-    asked = parser.parse_args().lines or LINES
-    if unknown := set(asked) - set(LINES):
+    asked = set(parser.parse_args().lines or LINES)
+    if unknown := asked - set(LINES):
         parser.error(f"there is no line {', '.join(unknown)}; lines are {', '.join(LINES)}")
     if len(builds()) == 1:
         print(f"Without the baseline {COMMIT}, and so without ratios: `make bench-baseline` makes it.")
-    rows: list[Row] = []
-    try:
-        if "start" in asked:
-            _add(rows, start.measured())
-        if {*OF_BOTH, *OF_OURS}.intersection(asked):
-            with running_side_by_side() as sides:
-                for line, measure in OF_OURS.items():
-                    if line in asked:
-                        _add(rows, asyncio.run(measure(sides[0].stack)))
-                for line, measure_all in OF_BOTH.items():
-                    if line in asked:
-                        _add(rows, asyncio.run(measure_all(sides)))
-        if "replicas" in asked:
-            _add(rows, asyncio.run(replicas.measured()))
-    finally:
+    run = Run()
+    for line, alone in ALONE.items():
+        if line in asked:
+            run.measure(line, alone)
+    if asked.intersection(SIDE_BY_SIDE):
+        with running_side_by_side() as sides:
+            for line, on in SIDE_BY_SIDE.items():
+                if line in asked:
+                    run.measure(line, partial(_waited_for, on, sides))
+    run.report()
+
+
+def _waited_for(measure: Callable[[list[Side]], Measuring], sides: list[Side]) -> list[Row]:
+    return asyncio.run(measure(sides))
+
+
+class Run:
+    """The rows so far; a line that fails does not hinder the others."""
+
+    def __init__(self) -> None:
+        self._rows: list[Row] = []
+        self._failed: list[str] = []
+
+    def measure(self, line: str, measure: Callable[[], list[Row]]) -> None:
+        """Measure a line, print it and store it."""
+        print(f"# {line}", flush=True)
+        try:
+            rows = measure()
+        except Exception:  # noqa: BLE001 - whatever a line has met
+            traceback.print_exc()
+            self._failed.append(line)
+            return
+        for row in rows:
+            print(": ".join(filter(None, row.cells())), flush=True)
         table.save(rows, commit())
+        self._rows += rows
+
+    def report(self) -> None:
+        """Print the table; exit with 1 if a line failed."""
         cores = f"{os.cpu_count()} cores, Python {platform.python_version()}, simulated guests"
-        print(f"\n{cores}, commit {commit()}, load {os.getloadavg()[0]:.1f}\n\n{table.markdown(rows)}")
-
-
-def _add(rows: list[Row], measured: list[Row]) -> None:
-    for row in measured:
-        print(": ".join(filter(None, row.cells()[:3])), flush=True)
-    rows += measured
+        print(f"\n{cores}, commit {commit()}\n\n{table.markdown(self._rows)}")
+        if self._failed:
+            sys.exit(f"not measured, for the reasons above: {', '.join(self._failed)}")
 
 
 if __name__ == "__main__":

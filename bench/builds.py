@@ -1,7 +1,7 @@
 """The builds that are measured, ours and the baseline, and their running stacks.
 
-The baseline has its own checkout and environment (`make bench-baseline`); without them ours is measured alone.
-Both are driven over the same routes; what has another name in the baseline stands in `Build`.
+The baseline has its own checkout and environment (`make bench-baseline`); without them ours is measured
+alone. Both are driven over the same routes; what has another name in the baseline stands in `Build`.
 """
 
 import os
@@ -65,19 +65,6 @@ class Side:
     def cpu(self) -> float:
         """CPU seconds that they have used so far."""
         return cpu_seconds(self.pids)
-
-    @property
-    def inventory_url(self) -> str:
-        """The URL of inventory's database."""
-        services = (self.stack.data / "services").resolve().parent
-        return next(services.rglob("inventory/database-url")).read_text().strip()
-
-    @property
-    def admin_url(self) -> str:
-        """The URL of the database's administrator."""
-        password = (self.stack.data / "postgres").resolve() / "admin-password"
-        at = self.inventory_url.rpartition("@")[2]
-        return f"postgresql://postgres:{password.read_text().strip()}@{at}"
 
 
 OURS = Build(name="this", root=ROOT, list_verb=("container", "list"))

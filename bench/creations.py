@@ -76,7 +76,7 @@ async def _counted(sides: list[Side]) -> list[Row]:
     """Count in turns what PostgreSQL and the bus do for a creation; polls that fall into it count too."""
     found: dict[str, list[Counts]] = {side.name: [] for side in sides}
     for side in sides:
-        counter = Counter(side.stack, side.admin_url)
+        counter = Counter(side.stack)
         async with counter.logging():
             for _ in range(COUNTED):
                 async with counter.counting() as counts:

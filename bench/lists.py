@@ -50,7 +50,7 @@ async def measured(sides: list[Side]) -> list[Row]:
 
 async def _fill(side: Side, fleet: int) -> None:
     """Copy one container's row until there are so many; wait until the stack is at rest again."""
-    connection = await asyncpg.connect(side.inventory_url)
+    connection = await asyncpg.connect(side.stack.database_url("inventory"))
     columns = await connection.fetch(
         "select column_name from information_schema.columns"
         " where table_schema = 'inventory' and table_name = 'containers'"

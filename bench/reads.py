@@ -7,6 +7,7 @@ from statistics import median
 import asyncpg
 import nats
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 
 from bench.builds import Side
 from bench.http_load import CONNECTIONS, Load, load
@@ -46,7 +47,9 @@ async def _container(side: Side) -> str:
 
 async def _by_key(side: Side) -> float:
     """CPU milliseconds, ours and the server's, for a row by its key."""
-    pool = await asyncpg.create_pool(side.inventory_url, min_size=CONNECTIONS, max_size=CONNECTIONS)
+    pool = await asyncpg.create_pool(
+        side.stack.database_url("inventory"), min_size=CONNECTIONS, max_size=CONNECTIONS
+    )
     key = await pool.fetchval("select id from inventory.containers limit 1")
 
     async def read(connection: asyncpg.pool.PoolConnectionProxy) -> None:
@@ -70,7 +73,7 @@ async def _request() -> float:
         server = EmbeddedNats(folder)
         server.start()
         connection = await nats.connect(server.url)
-        await connection.subscribe("bench.question", cb=lambda message: message.respond(b"x" * 1000))
+        await connection.subscribe("bench.question", cb=_respond)
         servers = family(server.server.pid)
         used = []
         for _ in range(TURNS):
@@ -80,6 +83,10 @@ async def _request() -> float:
         await connection.close()
         server.stop()
     return median(used) * 1000 / FLOOR_REQUESTS
+
+
+async def _respond(message: Msg) -> None:
+    await message.respond(b"x" * 1000)
 
 
 async def _ask(connection: Client) -> None:

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
@@ -21,6 +21,8 @@ class Row:
     unit: str = ""
     ratio: float | None = None
     """To the baseline build in the same run."""
+    load: float = field(default_factory=lambda: os.getloadavg()[0])
+    """How many programs wanted the processor when the line was measured."""
 
     def cells(self) -> tuple[str, str, str, str]:
         """Return the row of a table."""
@@ -36,7 +38,7 @@ class Row:
             "beside": self.beside,
             "ratio": self.ratio,
             "commit": commit,
-            "load": round(os.getloadavg()[0], 2),
+            "load": round(self.load, 2),
         }
 
 

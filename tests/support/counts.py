@@ -35,11 +35,11 @@ class Counts:
 
 
 class Counter:
-    """Counts in a running stack, whose databases have the administrator's URL."""
+    """Counts in a running stack."""
 
-    def __init__(self, stack: RunningStack, admin_url: str) -> None:
+    def __init__(self, stack: RunningStack) -> None:
         self._log = stack.data / "postgres.log"
-        self._admin_url = admin_url
+        self._admin_url = stack.database_url_of_admin
         self._nats = stack.endpoints["nats"]
         self._key = stack.data / "identities" / "admin.nk"
 
