@@ -66,8 +66,8 @@ format: .venv/.ready ## bring every file into form
 	$(BIN)/ruff format .
 
 bench: .venv/.ready ## measure, and compare within one run (LINES=reads,start: only those)
-	$(BIN)/python -m bench $(subst $(comma), ,$(LINES))
-	$(BIN)/python docs/reference/performance.py bench/results.json docs
+	$(BIN)/python -m bench $(subst $(comma), ,$(LINES)); status=$$?; \
+	$(BIN)/python docs/reference/performance.py bench/results.json docs && exit $$status
 
 bench-baseline: .venv/.ready ## make the build that `make bench` then compares with, out of git's history
 	$(BIN)/python -m bench.builds
