@@ -1,117 +1,261 @@
-"""How many log lines one gateway gives to 1, 100 and 500 viewers of a job.
+"""Events to 1, 100, 500 and 2,000 viewers of one job, and one event to one viewer.
 
-The messages are published as the provisioner would, to a job that waits (its node is in maintenance, so that
-nothing else happens); the viewers are plain sockets in processes of their own, so that the client is not what
-is measured.
+Beside the gateway stands the usual way in Node (`viewers_peer.mjs`): one subscriber shared by all responses.
+For many viewers it gets the very same stored events from the same bus. For one viewer it gets them through a
+nats-server that stores nothing, while Slipway's event is on disk before it is passed on.
+
+The events are published as the provisioner would, to a job that waits (its node is in maintenance, so that
+nothing else happens); the viewers are plain sockets in processes of their own (`viewer_sockets.py`). Gateway
+and peer take turns. CPU is what the process used beyond what it uses at rest.
 """
 
 import asyncio
-import multiprocessing
+import contextlib
+import json
+import os
 import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
 import time
-from multiprocessing.connection import Connection
-from urllib.parse import urlsplit
+from asyncio.subprocess import PIPE
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
 
-from bench.table import Row
+import nats
+
+from bench.table import Row, percentile
 from slipway.contracts.job_events import JobLog, LogLine
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.process.settings import ServiceSettings
+from slipway.standalone.embedded.nats import EmbeddedNats
 from support.stack import RunningStack, create
 
-MESSAGES = 500
-LINES = 10
-VIEWERS = (1, 100, 500)
-_PROCESSES = 2
+VIEWERS = (1, 100, 500, 2000)
+ROUNDS = 3
+MOST_EVENTS = 200
+"""Of one turn."""
+MOST_DELIVERIES = 50_000
+"""Of one turn: with many viewers there are fewer events."""
+DELIVERIES_PER_SECOND = 10_000
+EVENTS_PER_SECOND = 50
+"""At most: each event is a write of its own."""
+REST_SECONDS = 2.0
+PROCESSES = 2
+SOCKETS = Path(__file__).with_name("viewer_sockets.py")
+PEER = Path(__file__).with_name("viewers_peer.mjs")
+PACKAGE = "nats@2.29.3"
 MAINTENANCE = "/api/v1/clusters/lab/nodes/lab/maintenance"
+
+Publish = Callable[[str], Awaitable[object]]
+"""Publish an event with a text to the job's viewers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One that passes events on: where its streams are, whose CPU counts, how events get to it."""
+
+    url: str
+    head: Callable[[], str]
+    """Of a request for a stream that begins now."""
+    pid: int
+    publish: Publish
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one turn of a side yielded."""
+
+    cpu_us: float
+    """For one delivery."""
+    p50_ms: float
+    p99_ms: float
+
+
+@dataclass(slots=True)
+class Figures:
+    """The turns of one side."""
+
+    turns: list[Turn] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        """Name the medians."""
+        return f"{self.cpu_us:.1f} µs CPU, {self.p50_ms:.2f} / {self.p99_ms:.2f} ms"
+
+    @property
+    def cpu_us(self) -> float:
+        """For one delivery."""
+        return median(turn.cpu_us for turn in self.turns)
+
+    @property
+    def p50_ms(self) -> float:
+        """From the publish call to the viewer."""
+        return median(turn.p50_ms for turn in self.turns)
+
+    @property
+    def p99_ms(self) -> float:
+        """From the publish call to the viewer."""
+        return median(turn.p99_ms for turn in self.turns)
 
 
 async def measured(stack: RunningStack) -> list[Row]:
-    """Publish the same lines to more and more viewers."""
-    settings = ServiceSettings(
-        nats_url=stack.endpoints["nats"], nats_nkey_file=stack.data / "identities" / "provisioner.nk"
-    )
-    bus = Bus(settings, service="provisioner")
-    await bus.start()
+    """Publish events to more and more viewers, then to one whose peer stores nothing."""
     rows = []
-    alone = 0.0
-    async with stack.client() as api:
-        await api.put(MAINTENANCE)
-        for count in VIEWERS:
+    with tempfile.TemporaryDirectory(prefix="slipway-bench-") as name:
+        folder = Path(name)
+        await asyncio.to_thread(_install, folder)
+        async with stack.client() as api, _provisioner(stack) as bus:
+            await api.put(MAINTENANCE)
             body = {"template": "debian-base", "hostname": f"many-{secrets.token_hex(4)}"}
             job = (await create(api, **body))["job"]["id"]
-            rate = await _rate(stack, bus, job, count)
-            alone = alone or rate
-            what = f"SSE log lines per second to {count} viewer{'s' if count > 1 else ''} of one gateway"
-            rows.append(Row(what, f"{rate:,.0f}", f"{rate / alone:.1f} of one viewer's"))
+            gateway = _gateway(stack, bus, job)
+            key = stack.endpoints["nats_nkey_file"]
+            subject = f"slipway.live.{JobLog.subject.replace('{id}', job)}"
+            with _peer(folder, stack.endpoints["nats"], subject, gateway.publish, key) as peer:
+                for count in VIEWERS:
+                    what = f"an event to {count} viewer{'s' if count > 1 else ''}: a delivery, p50 / p99"
+                    rows.append(await _compared(what, gateway, peer, count, "Node, same events"))
+            async with _plain_bus(folder) as (url, publish):
+                with _peer(folder, url, "bench", publish) as peer:
+                    what = "a write to one viewer's SSE, p50 / p99"
+                    rows.append(await _compared(what, gateway, peer, 1, "Node, nothing stored"))
             await api.post(f"/api/v1/jobs/{job}/cancel")
-        await api.delete(MAINTENANCE)
-    await bus.drain()
+            await api.delete(MAINTENANCE)
     return rows
 
 
-async def _rate(stack: RunningStack, bus: Bus, job: str, count: int) -> float:
-    """Publish to viewers that are attached; lines given per second until the last one has all."""
-    shares = [count // _PROCESSES + (1 if n < count % _PROCESSES else 0) for n in range(_PROCESSES)]
-    pipes = []
-    spawn = multiprocessing.get_context("spawn")
-    path = f"/api/v1/jobs/{job}/events"
-    for share in filter(None, shares):
-        mine, theirs = spawn.Pipe()
-        spawn.Process(target=_watch, args=(theirs, stack.endpoints["http"], path, stack.token, share)).start()
-        pipes.append(mine)
-    await asyncio.gather(*(asyncio.to_thread(pipe.recv) for pipe in pipes))
-    began = time.perf_counter()
-    publishing = asyncio.create_task(_publish(bus, job))
-    await asyncio.gather(*(asyncio.to_thread(pipe.recv) for pipe in pipes))
-    took = time.perf_counter() - began
-    await publishing
-    return count * MESSAGES * LINES / took
+async def _compared(what: str, gateway: Side, peer: Side, count: int, beside: str) -> Row:
+    """Let both take turns."""
+    ours, theirs = Figures(), Figures()
+    for _ in range(ROUNDS):
+        ours.turns.append(await _turn(gateway, count))
+        theirs.turns.append(await _turn(peer, count))
+    ratios = f"ratios {ours.cpu_us / theirs.cpu_us:.2f}, {ours.p50_ms / theirs.p50_ms:.2f}"
+    return Row(what, str(ours), f"{beside}: {theirs}; {ratios} / {ours.p99_ms / theirs.p99_ms:.2f}")
 
 
-async def _publish(bus: Bus, job: str) -> None:
-    lines = tuple(
-        LogLine(stream="stdout", text=f"a line of a usual length, number {n}") for n in range(LINES)
+async def _turn(side: Side, count: int) -> Turn:
+    """Publish to viewers that are attached; wait until each has all."""
+    events = min(MOST_EVENTS, MOST_DELIVERIES // count)
+    pause = max(1 / EVENTS_PER_SECOND, count / DELIVERIES_PER_SECOND)
+    async with _viewers(side, count, events) as processes:
+        await asyncio.gather(*map(_answer, processes))
+        resting, began = _cpu_seconds(side.pid), time.monotonic()
+        await asyncio.sleep(REST_SECONDS)
+        at_rest = (_cpu_seconds(side.pid) - resting) / (time.monotonic() - began)
+        used, began = _cpu_seconds(side.pid), time.monotonic()
+        for number in range(events):
+            await asyncio.sleep(began + number * pause - time.monotonic())
+            await side.publish(f"t={time.monotonic_ns()};" + "a line of a usual length " * 4)
+        answers = await asyncio.gather(*map(_answer, processes))
+        cpu = _cpu_seconds(side.pid) - used - at_rest * (time.monotonic() - began)
+    latencies = [each for answer in answers for each in answer]
+    return Turn(
+        cpu * 1e6 / len(latencies), percentile(latencies, 0.5) * 1e3, percentile(latencies, 0.99) * 1e3
     )
-    running = set()
-    for number in range(MESSAGES):
-        message = JobLog(id=job, step="bench", lines=lines, offset=number)
-        task = asyncio.create_task(bus.publish(message, message_id=f"{job}:bench:{number}"))
-        running.add(task)
-        if len(running) > 64:
-            _done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-    await asyncio.gather(*running)
 
 
-def _watch(pipe: Connection, url: str, path: str, token: str, count: int) -> None:
-    """Open some streams in a process of their own; say when all are open, and when all have everything."""
-    asyncio.run(_watch_all(pipe, url, path, token, count))
+@contextlib.asynccontextmanager
+async def _viewers(side: Side, count: int, events: int) -> AsyncIterator[list[asyncio.subprocess.Process]]:
+    """Open streams in processes of their own."""
+    processes = []
+    try:
+        for number in range(min(PROCESSES, count)):
+            share = len(range(number, count, PROCESSES))
+            program = [sys.executable, "-S", str(SOCKETS), side.url, str(share), str(events)]
+            process = await asyncio.create_subprocess_exec(*program, stdin=PIPE, stdout=PIPE, limit=2**26)
+            assert process.stdin is not None
+            process.stdin.write(side.head().encode())
+            process.stdin.close()
+            processes.append(process)
+        yield processes
+    finally:
+        for process in processes:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            await process.wait()
 
 
-async def _watch_all(pipe: Connection, url: str, path: str, token: str, count: int) -> None:
-    opened = [await _open(url, path, token) for _ in range(count)]
-    pipe.send("open")
-    await asyncio.gather(*(_all_of_it(reader) for reader, _ in opened))
-    pipe.send("done")
-    for _, writer in opened:
-        writer.close()
+async def _answer(viewers: asyncio.subprocess.Process) -> list[float]:
+    """Return the latencies that a process of viewers says; none once all its streams are open."""
+    assert viewers.stdout is not None
+    async with asyncio.timeout(120):
+        latencies: list[float] = json.loads(await viewers.stdout.readline())
+    return latencies
 
 
-async def _open(url: str, path: str, token: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    address = urlsplit(url)
-    reader, writer = await asyncio.open_connection(address.hostname, address.port, limit=2**22)
-    writer.write(
-        f"GET {path} HTTP/1.1\r\nHost: {address.netloc}\r\nAuthorization: Bearer {token}\r\n\r\n".encode()
-    )
-    await reader.readuntil(b"\r\n\r\n")
-    return reader, writer
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-async def _all_of_it(reader: asyncio.StreamReader) -> None:
-    """Read until the last message has come; marks that lie across two reads are seen too."""
-    mark = b'"offset":%d}' % (MESSAGES - 1)
-    rest = b""
-    while chunk := await reader.read(2**18):
-        if mark in rest + chunk:
-            return
-        rest = chunk[-len(mark) :]
-    raise ConnectionError("the stream ended before its last message")
+def _gateway(stack: RunningStack, bus: Bus, job: str) -> Side:
+    last = offset = 0
+
+    async def publish(text: str) -> None:
+        nonlocal last, offset
+        offset += 1
+        last = await bus.publish(_log(job, text, offset), message_id=f"{job}:bench:{offset}")
+
+    def head() -> str:
+        resumed = f"Last-Event-ID: {last}\r\n" if last else ""
+        return (
+            f"GET /api/v1/jobs/{job}/events HTTP/1.1\r\nHost: x\r\n"
+            f"Authorization: Bearer {stack.token}\r\n{resumed}"
+        )
+
+    pid = stack.endpoints["pids"]["gateway"]
+    return Side(url=stack.endpoints["http"], head=head, pid=pid, publish=publish)
+
+
+def _log(job: str, text: str, offset: int) -> JobLog:
+    return JobLog(id=job, step="bench", lines=(LogLine(stream="stdout", text=text),), offset=offset)
+
+
+@contextlib.asynccontextmanager
+async def _provisioner(stack: RunningStack) -> AsyncIterator[Bus]:
+    """Connect as the one that may publish a job's log."""
+    key = stack.data / "identities" / "provisioner.nk"
+    bus = Bus(ServiceSettings(nats_url=stack.endpoints["nats"], nats_nkey_file=key), service="provisioner")
+    await bus.connect()
+    yield bus
+    await bus.drain()
+
+
+@contextlib.asynccontextmanager
+async def _plain_bus(folder: Path) -> AsyncIterator[tuple[str, Publish]]:
+    """Start a nats-server that stores nothing of what is published."""
+    server = EmbeddedNats(folder)
+    await asyncio.to_thread(server.prepare)
+    server.start()
+    connection = await nats.connect(server.url)
+
+    async def publish(text: str) -> None:
+        await connection.publish("bench", _log("job", text, 1).model_dump_json().encode())
+        await connection.flush()
+
+    yield server.url, publish
+    await connection.close()
+    server.stop()
+
+
+def _install(folder: Path) -> None:
+    """Install Node's client of the bus, and put the peer beside it."""
+    command = ["npm", "install", "--no-audit", "--no-fund", "--prefix", str(folder), PACKAGE]
+    subprocess.run(command, check=True, capture_output=True, timeout=120)
+    shutil.copy(PEER, folder)
+
+
+@contextlib.contextmanager
+def _peer(folder: Path, bus: str, subject: str, publish: Publish, key: str = "") -> Iterator[Side]:
+    """Run the peer: it says its port once it listens and is subscribed."""
+    command = ["node", str(folder / PEER.name), bus, subject, key]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        port = process.stdout.readline().strip()
+        url = f"http://127.0.0.1:{port}"
+        yield Side(url=url, head=lambda: "GET / HTTP/1.1\r\nHost: x\r\n", pid=process.pid, publish=publish)
+        process.terminate()
