@@ -24,7 +24,7 @@ async def _on_ours(measure: Callable[[RunningStack], Measuring], sides: Sequence
 
 SIDE_BY_SIDE: Mapping[str, Callable[[list[Side]], Measuring]] = {
     "cancels": partial(_on_ours, cancels.measured),
-    "viewers": partial(_on_ours, viewers.measured),
+    "viewers": viewers.measured,
     "reads": reads.measured,
     "verbs": verbs.measured,
     "creations": creations.measured,

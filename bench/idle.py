@@ -12,9 +12,9 @@ from support.lab import ended, lab_of
 
 GUESTS = 170
 AT_ONCE = 8
-REST_SECONDS = 40.0
+REST_SECONDS = 30.0
 """Until each new guest was looked into."""
-SECONDS = 60.0
+SECONDS = 45.0
 _SERVERS = ("nats", "postgres")
 
 

@@ -16,7 +16,7 @@ from support.stack import create, job_events, stack_folder
 
 NODES = 8
 SLOTS = 2
-SIZE = 32
+SIZE = 24
 SLEEP = "6"
 PROVISIONERS = (1, 2, 4)
 
