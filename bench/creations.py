@@ -82,7 +82,7 @@ async def _counted(sides: list[Side]) -> list[Row]:
                 async with counter.counting() as counts:
                     await _created(side)
                 found[side.name].append(counts)
-    statements = {name: [float(len(each.statements)) for each in turns] for name, turns in found.items()}
+    statements = {name: [float(each.statements) for each in turns] for name, turns in found.items()}
     commits = {name: [float(each.commits) for each in turns] for name, turns in found.items()}
     messages = {name: [float(each.messages) for each in turns] for name, turns in found.items()}
     return [
