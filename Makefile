@@ -4,11 +4,12 @@ BIN := .venv/bin
 PARTS := contracts libs/runtime libs/proxmox libs/lab libs/client services/gateway services/inventory services/provisioner services/monitor services/catalog cli standalone
 DATA ?= $(HOME)/.local/share/slipway
 PORT ?= 7880
+comma := ,
 FAST := tests/unit tests/contract
 # The demo has a folder of its own: only one that somebody named is another.
 OWN_DATA = $(if $(filter-out file,$(origin DATA)),$(if $(DATA),--data "$(DATA)"))
 
-.PHONY: help setup hooks demo demo-clean up test chaos check lint types format bench docs secrets lock contracts
+.PHONY: help setup hooks demo demo-clean up test chaos check lint types format bench bench-baseline docs secrets lock contracts
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ -/'
@@ -54,7 +55,7 @@ lint: .venv/.ready ## what is wrong with style and form; seconds
 	$(BIN)/ruff format --check .
 
 types: .venv/.ready ## types and imports
-	$(BIN)/mypy $(PARTS:%=%/src) tests
+	$(BIN)/mypy $(PARTS:%=%/src) tests bench
 	$(BIN)/lint-imports --no-cache
 
 check: lint types ## lint, types, imports, fast tests
@@ -64,8 +65,12 @@ format: .venv/.ready ## bring every file into form
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-bench: .venv/.ready ## measure, and compare within one run
-	$(BIN)/python -m bench
+bench: .venv/.ready ## measure, and compare within one run (LINES=reads,start: only those)
+	$(BIN)/python -m bench $(subst $(comma), ,$(LINES)); status=$$?; \
+	$(BIN)/python docs/reference/performance.py bench/results.json docs && exit $$status
+
+bench-baseline: .venv/.ready ## make the build that `make bench` then compares with, out of git's history
+	$(BIN)/python -m bench.builds
 
 docs: .venv/.ready ## build the documentation site
 	$(BIN)/python docs/reference/generate.py

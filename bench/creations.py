@@ -1,107 +1,110 @@
-"""What a creation costs beyond the host's own work, and how soon its events are seen."""
+"""What the creation of a container costs, and how soon it begins: alone, and many at once.
 
+CPU is that of all processes of a stack but the lab's, beyond what they use at rest.
+"""
+
+import asyncio
 import secrets
-from datetime import UTC, datetime
+import time
+from datetime import datetime
 from typing import Any
 
-import httpx
-import nats
-from nats.aio.msg import Msg
+from bench.builds import Side
+from bench.queue_peer import add_to_active
+from bench.table import Row, compared
+from slipway.client.sse import follow
+from support.counts import Counter, Counts
+from support.stack import create
 
-from bench.table import Row, percentile
-from slipway.client.sse import ServerEvent, read_events
-from slipway.contracts.message import Moment
-from support.stack import RunningStack, create
+TURNS = 3
+BLOCK = 4
+"""Creations of one turn, one after the other."""
+COUNTED = 5
+BATCHES = (10, 100)
+REST_SECONDS = 6.0
+TEMPLATE = "debian-base"
 
-CREATIONS = 10
-
-
-async def measured(stack: RunningStack) -> list[Row]:
-    """Create containers one after the other, and look at their job logs."""
-    seen = Seen()
-    connection = await nats.connect(stack.endpoints["nats"], nkeys_seed=stack.endpoints["nats_nkey_file"])
-    await connection.subscribe("slipway.live.slipway.v1.event.job.*.step", cb=seen.on_the_bus)
-    await connection.flush()
-    job_logs = []
-    async with stack.client() as api:
-        for _ in range(CREATIONS):
-            body = {"template": "debian-base", "hostname": f"bench-{secrets.token_hex(4)}"}
-            job = (await create(api, **body))["job"]["id"]
-            job_logs.append(await _followed(api, job, seen))
-    await connection.close()
-    return [*seen.rows(), _begun(job_logs), _overhead(job_logs)]
+Values = dict[str, list[float]]
 
 
-class Seen:
-    """When events were seen over SSE, and on the bus itself."""
-
-    def __init__(self) -> None:
-        self.stream: list[float] = []
-        self.bus: list[float] = []
-
-    async def on_the_bus(self, message: Msg) -> None:
-        """Note how old an event is when a subscriber gets it."""
-        text = message.data.decode()
-        at = text.rpartition('"at":"')[2].partition('"')[0]
-        self.bus.append(_age_ms(datetime.fromisoformat(at)))
-
-    def on_the_stream(self, event: ServerEvent) -> None:
-        """Note how old an event is when a viewer gets it."""
-        self.stream.append(_age_ms(datetime.fromisoformat(event.content["at"])))
-
-    def rows(self) -> list[Row]:
-        """Return the latencies, from the provisioner's clock before it writes."""
-        rows = []
-        for share, name in ((0.5, "p50"), (0.99, "p99")):
-            mine, peer = percentile(self.stream, share), percentile(self.bus, share)
-            comparison = f"a plain NATS subscriber {peer:.1f} ms; ratio {mine / peer:.2f}"
-            rows.append(
-                Row(f"event latency, provisioner to SSE client, {name}", f"{mine:.1f} ms", comparison)
-            )
-        return rows
+async def measured(sides: list[Side]) -> list[Row]:
+    """Create containers in turns: timed, counted, and as batches."""
+    begun, cpu, seconds = _empty(sides), _empty(sides), _empty(sides)
+    for side in sides:
+        await _created(side)
+    for _ in range(TURNS):
+        for side in sides:
+            rate = await _resting(side)
+            used, began = side.cpu(), time.monotonic()
+            for _ in range(BLOCK):
+                begun[side.name].append(await _created(side))
+            took = time.monotonic() - began
+            cpu[side.name].append((side.cpu() - used - rate * took) * 1000 / BLOCK)
+            seconds[side.name].append(took / BLOCK)
+    return [
+        compared("202 to the first phase, p50", begun, "ms", await add_to_active()),
+        *await _counted(sides),
+        compared("creation job, 1 at once: CPU for each without the lab", cpu, "ms"),
+        compared("creation job, 1 at once: time for each", seconds, "s"),
+        *await _batches(sides),
+    ]
 
 
-async def _followed(api: httpx.AsyncClient, job: str, seen: Seen) -> list[dict[str, Any]]:
-    events = []
-    async with api.stream("GET", f"/api/v1/jobs/{job}/events") as answer:
-        is_live = False
-        async for event in read_events(answer):
-            # What was there before the viewer came is a replay, not a latency.
-            is_live = is_live or event.kind == "phase"
-            if event.kind == "step" and is_live:
-                seen.on_the_stream(event)
-            events.append({"kind": event.kind, **event.content})
-            if event.kind == "done":
-                break
-    return events
+def _empty(sides: list[Side]) -> Values:
+    return {side.name: [] for side in sides}
 
 
-def _begun(job_logs: list[list[dict[str, Any]]]) -> Row:
-    delays = [_seconds(events[0]["at"], events[1]["at"]) * 1000 for events in job_logs]
-    return Row(
-        "accepted to started (202's fact to the first phase), p50",
-        f"{percentile(delays, 0.5):.0f} ms",
-        f"p90 {percentile(delays, 0.9):.0f} ms; outbox, command, claim, access, secrets, bundle",
-    )
+async def _resting(side: Side) -> float:
+    """Return the share of a core that a stack uses when nothing happens."""
+    used = side.cpu()
+    await asyncio.sleep(REST_SECONDS)
+    return (side.cpu() - used) / REST_SECONDS
 
 
-def _overhead(job_logs: list[list[dict[str, Any]]]) -> Row:
-    shares, spent = [], []
-    for events in job_logs:
-        whole = _seconds(events[1]["at"], events[-1]["at"])
-        steps = sum(each["seconds"] for each in events if each["kind"] == "step" and each["seconds"])
-        spent.append((whole - steps) * 1000)
-        shares.append((whole - steps) / whole)
-    return Row(
-        "provisioning overhead (job time minus time within steps on host and guest), p50",
-        f"{percentile(spent, 0.5):.0f} ms",
-        f"{percentile(shares, 0.5):.0%} of a job on simulated guests",
-    )
+async def _created(side: Side, **body: Any) -> float:
+    """Create; milliseconds from the fact of the acceptance to that of the first phase, at the end of all."""
+    name = f"bench-{secrets.token_hex(4)}"
+    async with side.stack.client() as api:
+        job = (await create(api, template=TEMPLATE, hostname=name, **body))["job"]["id"]
+        events = [event async for event in follow(api, f"/api/v1/jobs/{job}/events")]
+    assert events[-1].content["state"] == "succeeded", events[-1].text
+    accepted, begun = (datetime.fromisoformat(event.content["at"]) for event in events[:2])
+    return (begun - accepted).total_seconds() * 1000
 
 
-def _age_ms(at: Moment) -> float:
-    return (datetime.now(UTC) - at).total_seconds() * 1000
+async def _counted(sides: list[Side]) -> list[Row]:
+    """Count in turns what PostgreSQL and the bus do for a creation; polls that fall into it count too."""
+    found: dict[str, list[Counts]] = {side.name: [] for side in sides}
+    for side in sides:
+        counter = Counter(side.stack)
+        async with counter.logging():
+            for _ in range(COUNTED):
+                async with counter.counting() as counts:
+                    await _created(side)
+                found[side.name].append(counts)
+    statements = {name: [float(each.statements) for each in turns] for name, turns in found.items()}
+    commits = {name: [float(each.commits) for each in turns] for name, turns in found.items()}
+    messages = {name: [float(each.messages) for each in turns] for name, turns in found.items()}
+    return [
+        compared("creation job: PostgreSQL statements", statements, ""),
+        compared("creation job: PostgreSQL commits", commits, ""),
+        compared("creation job: messages that the bus stores", messages, ""),
+    ]
 
 
-def _seconds(begin: str, end: str) -> float:
-    return (datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds()
+async def _batches(sides: list[Side]) -> list[Row]:
+    """Create many as one batch."""
+    rows = []
+    for size in BATCHES:
+        cpu, seconds = _empty(sides), _empty(sides)
+        for side in sides:
+            rate = await _resting(side)
+            used, began = side.cpu(), time.monotonic()
+            await _created(side, count=size)
+            took = time.monotonic() - began
+            cpu[side.name].append((side.cpu() - used - rate * took) * 1000 / size)
+            seconds[side.name].append(took / size)
+        what = f"creation job, {size} at once"
+        rows.append(compared(f"{what}: CPU for each without the lab", cpu, "ms"))
+        rows.append(compared(f"{what}: time for each", seconds, "s"))
+    return rows

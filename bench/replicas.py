@@ -1,40 +1,65 @@
-"""How much a second provisioner speeds up a batch that the first one's slots hold back."""
+"""How many jobs one, two and four provisioners end per second, on eight nodes.
+
+Each has few slots and the scripts wait, so that slots and not this machine's cores are what is short; how
+much of the cores was used stands beside it.
+"""
 
 import secrets
 import time
 
 from chaos.processes import Processes
 
+from bench.builds import OURS, Side, running
+from bench.processes import cpu_seconds, family
 from bench.table import Row
-from support.stack import RunningStack, job_events
+from support.stack import create, job_events, stack_folder
 
+NODES = 8
 SLOTS = 2
-LIMITS = {"SLIPWAY_RUN_SLOTS": str(SLOTS)}
-"""Of each provisioner, in the environment of the stack to measure."""
-SIZE = 40
-SLEEP = "2"
-"""Seconds: containers whose scripts wait, so that slots and not this machine's cores are what is short."""
+SIZE = 24
+SLEEP = "6"
+PROVISIONERS = (1, 2, 4)
 
 
-async def measured(stack: RunningStack) -> list[Row]:
-    """Create the same batch with one provisioner, and with two."""
-    processes = Processes(stack)
-    one = await _batch(stack)
-    await processes.start_replica()
-    try:
-        two = await _batch(stack)
-    finally:
-        processes.end_replica()
-    what = f"a batch of {SIZE} creations, two provisioners with {SLOTS} slots each"
-    return [Row(what, f"{two:.1f} s", f"one provisioner {one:.1f} s; ratio {two / one:.2f}")]
+async def measured() -> list[Row]:
+    """Create the same batch with more and more provisioners."""
+    with (
+        stack_folder() as data,
+        running(OURS, "--nodes", str(NODES), data=data, SLIPWAY_RUN_SLOTS=str(SLOTS)) as side,
+    ):
+        replicas: list[Processes] = []
+        rows: list[Row] = []
+        alone = 0.0
+        try:
+            for count in PROVISIONERS:
+                while len(replicas) < count - 1:
+                    replicas.append(Processes(side.stack))
+                    await replicas[-1].start_replica()
+                took, ours, everything = await _batch(side, [await each.pid("replica") for each in replicas])
+                alone = alone or took
+                beside = (
+                    f"{alone / took:.2f} of one provisioner's; CPU for each job {ours * 1000 / SIZE:.0f} ms; "
+                    f"all with the lab {everything / took:.0%} of a core"
+                )
+                what = f"jobs of {SLEEP} s on {NODES} nodes, provisioners of {SLOTS} slots: {count}"
+                rows.append(Row(what, SIZE / took, beside, "jobs/s"))
+        finally:
+            for each in replicas:
+                each.end_replica()
+    return rows
 
 
-async def _batch(stack: RunningStack) -> float:
-    async with stack.client() as api:
+async def _batch(side: Side, replicas: list[int]) -> tuple[float, float, float]:
+    """Create a batch; its seconds, the CPU seconds of Slipway, and those of the lab too."""
+    lab = side.stack.endpoints["pids"]["lab"]
+    ours, before = side.pids | set(replicas), family(lab)
+    used, used_by_lab = cpu_seconds(ours), cpu_seconds(before, with_ended=True)
+    began = time.monotonic()
+    async with side.stack.client() as api:
         name = f"batch-{secrets.token_hex(3)}"
         body = {"hostname": name, "template": "sleeping", "variables": {"seconds": SLEEP}, "count": SIZE}
-        began = time.monotonic()
-        job = (await api.post("/api/v1/containers", json=body)).raise_for_status().json()["job"]["id"]
-        events = await job_events(api, job)
-        assert events[-1].content["state"] == "succeeded", events[-1].text
-        return time.monotonic() - began
+        events = await job_events(api, (await create(api, **body))["job"]["id"])
+    assert events[-1].content["state"] == "succeeded", events[-1].text
+    took = time.monotonic() - began
+    mine = cpu_seconds(ours) - used
+    return took, mine, mine + cpu_seconds(family(lab), with_ended=True) - used_by_lab

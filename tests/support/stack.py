@@ -57,6 +57,17 @@ class RunningStack:
         """Every request to Proxmox, a JSON line each."""
         return self.data.parent / "proxmox.jsonl"
 
+    def database_url(self, service: str) -> str:
+        """Return the URL of a service's database, with its role's password."""
+        secrets = (self.data / "services").resolve().parent
+        return next(secrets.rglob(f"{service}/database-url")).read_text().strip()
+
+    @property
+    def database_url_of_admin(self) -> str:
+        """The URL of the same database, with the administrator's password."""
+        password = ((self.data / "postgres").resolve() / "admin-password").read_text().strip()
+        return f"postgresql://postgres:{password}@{self.database_url('inventory').rpartition('@')[2]}"
+
     def client(self, token: str | None = None) -> httpx.AsyncClient:
         """Make an HTTP client; with the right token unless another one is given."""
         shown = self.token if token is None else token

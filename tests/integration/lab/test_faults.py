@@ -252,6 +252,19 @@ async def test_faults_are_ordered_over_http(tmp_path: Path) -> None:
     assert lab.faults.standing() == {}
 
 
+async def test_remote_processes_are_counted(tmp_path: Path) -> None:
+    """Root is told how many programs the lines over SSH have begun."""
+    async with running_lab(tmp_path) as lab, httpx.AsyncClient(verify=trust(lab)) as client:
+        url = f"{lab.control_endpoint}/lab/remote-processes"
+        client.headers["Authorization"] = f"PVEAPIToken={lab.root_token_id}={lab.root_token_secret}"
+        before = (await client.get(url)).json()["data"]
+        async with ssh_client(lab) as root:
+            await root.run("true && hostname")
+        after = (await client.get(url)).json()["data"]
+
+    assert (before, after) == (0, 2)
+
+
 async def test_task_can_be_killed_after_its_effect(tmp_path: Path) -> None:
     """A worker that dies at its end leaves its effect and no good word."""
     async with running_lab(tmp_path) as lab, api_client(lab) as client:

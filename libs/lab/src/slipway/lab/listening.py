@@ -51,7 +51,7 @@ class Listening:
             await self._open_api(name, machine, Api(machine, observers, doorkeeper), stack)
             await self._open_ssh(name, machine, stack)
         first = next(iter(members.values()))
-        control = Front(Orders(self.faults, doorkeeper), first.certificates.context(), Gate(self.faults))
+        control = Front(Orders(first, doorkeeper), first.certificates.context(), Gate(self.faults))
         path = self.folder.path / "control-port.json"
         self.control_port = await site.take_port(path, self.address, 0, control.start)
         stack.push_async_callback(control.stop)

@@ -45,7 +45,7 @@ class Api:
         self._machine = machine
         self._observers = observers
         self._doorkeeper = doorkeeper
-        self._orders = Orders(machine.faults, doorkeeper)
+        self._orders = Orders(machine, doorkeeper)
         self._patterns = [(re.compile(_pattern(key)), key) for key in ROUTES]
 
     async def __call__(self, request: Request) -> Answer:

@@ -1,4 +1,4 @@
-"""`/lab/faults`: ordering faults from another process. Proxmox has no such path; only root may use it.
+"""`/lab/`: ordering faults and counting from another process. Proxmox has no such path; only root may use it.
 
 Every node's API has it, and the control endpoint, which goes on when all of those stand still.
 """
@@ -9,7 +9,8 @@ from pydantic import ValidationError
 
 from slipway.lab.access.actors import ROOT_NAME
 from slipway.lab.access.tickets import Doorkeeper
-from slipway.lab.faults.standing import FAULT, Faults
+from slipway.lab.faults.standing import FAULT
+from slipway.lab.host.machine import Machine
 from slipway.lab.http.messages import Answer, Request, as_answer, as_refusal
 from slipway.lab.problems import Refused, not_permitted
 
@@ -17,10 +18,15 @@ LAB = "/lab/"
 
 
 class Orders:
-    """The control endpoint: POST a fault, GET those that stand, DELETE all or one (`?id=`)."""
+    """The control endpoint.
 
-    def __init__(self, faults: Faults, doorkeeper: Doorkeeper) -> None:
-        self._faults = faults
+    `/lab/faults`: POST a fault, GET those that stand, DELETE all or one (`?id=`).
+    `/lab/remote-processes`: GET how many programs were begun over SSH so far, on all nodes.
+    """
+
+    def __init__(self, machine: Machine, doorkeeper: Doorkeeper) -> None:
+        self._faults = machine.faults
+        self._nodes = machine.neighbours
         self._doorkeeper = doorkeeper
 
     async def __call__(self, request: Request) -> Answer:
@@ -45,6 +51,8 @@ class Orders:
             case ("/lab/faults", "DELETE"):
                 self._faults.clear(request.parameters().get("id"))
                 return as_answer(None)
+            case ("/lab/remote-processes", "GET"):
+                return as_answer(sum(node.remote_processes for node in self._nodes))
             case _:
                 raise Refused(f"Method '{request.method} {request.path}' not implemented", status=501)
 

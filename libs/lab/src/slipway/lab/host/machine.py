@@ -39,6 +39,8 @@ class Machine:
     neighbours: list["Machine"] = field(default_factory=list, repr=False)
     """All nodes that the lab has, this one included; one and the same list for all."""
     booted: float = field(default_factory=time.monotonic)
+    remote_processes: int = 0
+    """Programs that lines over SSH have begun so far."""
 
     @property
     def node(self) -> str:

@@ -53,6 +53,7 @@ class Shell:
         return code
 
     async def _run_one(self, command: Command, streams: Streams) -> int:
+        self._machine.remote_processes += 1
         redirected = Redirected(streams, command)
         words = command.words[1:] if command.words[0] == "exec" and len(command.words) > 1 else command.words
         builtin = self._builtins.get(words[0].removeprefix("/usr/sbin/").removeprefix("/usr/bin/"))

@@ -1,0 +1,126 @@
+"""Counts of what a stack did: PostgreSQL's statements and commits, messages that the bus stored.
+
+PostgreSQL writes each statement to its log meanwhile, which costs time: nothing else is measured then.
+"""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import asyncpg
+import nats
+
+from support.stack import RunningStack
+
+_STATEMENT = re.compile(rb" \[(\d+)\] LOG:  duration: \S+ ms  (?:statement|execute [^:]*): (.*)")
+_ENDS = ("COMMIT", "ROLLBACK")
+_SETTLE_SECONDS = 0.3
+"""Until the log shows the statements that have ended."""
+
+
+Transaction = tuple[str, ...]
+"""Its statements, with those of a ping that preceded it; also a statement outside of any transaction."""
+
+
+@dataclass(slots=True)
+class Counts:
+    """What was counted; filled when the block ends."""
+
+    transactions: list[Transaction] = field(default_factory=list)
+    stored: Mapping[str, int] = field(default_factory=dict)
+    """Stream to how many messages it stored."""
+
+    @property
+    def statements(self) -> int:
+        """How many statements there were; begins, commits and pings too."""
+        return sum(map(len, self.transactions))
+
+    @property
+    def commits(self) -> int:
+        """How many transactions were committed."""
+        return sum(each[-1].startswith("COMMIT") for each in self.transactions)
+
+    @property
+    def messages(self) -> int:
+        """How many messages the bus stored."""
+        return sum(self.stored.values())
+
+    def beyond(self, rest: "Counts") -> "Counts":
+        """Return what does not happen at rest too: other transactions, messages of other streams."""
+        usual = set(rest.transactions)
+        return Counts(
+            [each for each in self.transactions if each not in usual],
+            {stream: count for stream, count in self.stored.items() if not rest.stored.get(stream)},
+        )
+
+
+class Counter:
+    """Counts in a running stack."""
+
+    def __init__(self, stack: RunningStack) -> None:
+        self._log = stack.data / "postgres.log"
+        self._admin_url = stack.database_url_of_admin
+        self._nats = stack.endpoints["nats"]
+        self._key = stack.data / "identities" / "admin.nk"
+
+    @asynccontextmanager
+    async def logging(self) -> AsyncIterator[None]:
+        """Have PostgreSQL write each statement to its log."""
+        await self._set("alter system set log_min_duration_statement = 0")
+        try:
+            yield
+        finally:
+            await self._set("alter system reset log_min_duration_statement")
+
+    @asynccontextmanager
+    async def counting(self) -> AsyncIterator[Counts]:
+        """Count what happens in the block, within `logging`."""
+        counts = Counts()
+        before, size = await self._stored(), self._log.stat().st_size
+        yield counts
+        await asyncio.sleep(_SETTLE_SECONDS)
+        after = await self._stored()
+        counts.stored = {stream: last - before.get(stream, 0) for stream, last in after.items()}
+        counts.transactions = list(_transactions(self._log, size))
+
+    async def _set(self, statement: str) -> None:
+        connection = await asyncpg.connect(self._admin_url)
+        try:
+            await connection.execute(statement)
+            await connection.execute("select pg_reload_conf()")
+            await asyncio.sleep(_SETTLE_SECONDS)
+        finally:
+            await connection.close()
+
+    async def _stored(self) -> dict[str, int]:
+        """Return how many messages each stream has ever stored."""
+        connection = await nats.connect(self._nats, nkeys_seed=str(self._key))
+        try:
+            streams = await connection.jetstream().streams_info()
+            return {each.config.name or "": each.state.last_seq for each in streams}
+        finally:
+            await connection.close()
+
+
+def _transactions(log: Path, offset: int) -> Iterator[Transaction]:
+    """Put together what each connection's statements were; those that have not ended are left out."""
+    opened: dict[bytes, list[str]] = {}
+    with log.open("rb") as file:
+        file.seek(offset)
+        for found in filter(None, map(_STATEMENT.search, file)):
+            statement = found[2].decode(errors="replace")
+            statements = opened.setdefault(found[1], [])
+            statements.append(statement)
+            is_ping = statements == ["BEGIN;", "ROLLBACK;"]
+            is_inside = statements[-1].startswith("BEGIN") or (
+                "BEGIN;" in _since_ping(statements) and not statement.startswith(_ENDS)
+            )
+            if not is_ping and not is_inside:
+                yield tuple(opened.pop(found[1]))
+
+
+def _since_ping(statements: list[str]) -> list[str]:
+    return statements[2:] if statements[:2] == ["BEGIN;", "ROLLBACK;"] else statements
