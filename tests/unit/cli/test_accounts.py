@@ -6,6 +6,7 @@ import subprocess
 import pytest
 
 from slipway.standalone.accounts import confinement_for
+from slipway.standalone.confine import confine
 from support.folders import open_folder
 
 pytestmark = pytest.mark.root
@@ -54,8 +55,15 @@ def test_closed_file_is_read() -> None:
         inner.mkdir(mode=0o700)
         (inner / "text").write_text("found")
         chosen = confinement_for(folder, [inner])
-        command = chosen.wrap(["/bin/sh", "-c", f"id -u; cat {inner}/text"], dies_with=signal.SIGKILL)
+        orders = chosen.orders(dies_with=signal.SIGKILL)
+        command = ["/bin/sh", "-c", f"id -u; cat {inner}/text"]
 
-        process = subprocess.run(command, check=True, capture_output=True, text=True)
+        process = subprocess.run(
+            command,
+            check=True,
+            capture_output=True,
+            text=True,
+            preexec_fn=lambda: confine(orders),  # noqa: PLW1509 - the test has no other thread
+        )
 
     assert process.stdout.split() == [str(chosen.account.uid if chosen.account else 0), "found"]

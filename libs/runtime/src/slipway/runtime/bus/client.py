@@ -102,7 +102,7 @@ class Bus:
     def answer(self, kind: type[QueryT], handler: QueryHandler[QueryT]) -> None:
         """Answer a query, together with all other replicas of this service."""
 
-        def heard(query: QueryT, call: Call) -> Awaitable[Value]:
+        def heard(query: QueryT, call: Call) -> Awaitable[Value | bytes]:
             self._heard = Deadline(HEARD_SECONDS)
             return handler(query, call)
 
