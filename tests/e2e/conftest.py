@@ -3,9 +3,12 @@
 It ends with the last of them. Those in a folder below have another one, or one each.
 """
 
+import asyncio
+import secrets
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -13,7 +16,7 @@ from playwright.async_api import expect
 
 from support.browser import Browsing, browsing, sign_in
 from support.pve_schema import check_record
-from support.stack import SOON_TAKEN_OVER, RunningStack, running_stack, stack_folder
+from support.stack import SOON_TAKEN_OVER, RunningStack, create, job_events, running_stack, stack_folder
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,6 +40,21 @@ async def api(stack: RunningStack) -> AsyncIterator[httpx.AsyncClient]:
     """A client with the first user's rights."""
     async with stack.client() as client:
         yield client
+
+
+@pytest.fixture(scope="package")
+def ready(stack: RunningStack) -> dict[str, Any]:
+    """A container that runs, as it is shown; no test changes it."""
+    return asyncio.run(_made(stack))
+
+
+async def _made(stack: RunningStack) -> dict[str, Any]:
+    async with stack.client() as api:
+        accepted = await create(api, template="debian-base", hostname=f"ready-{secrets.token_hex(3)}")
+        events = await job_events(api, accepted["job"]["id"])
+        assert events[-1].content["state"] == "succeeded", events[-1].text
+        body: dict[str, Any] = (await api.get(f"/api/v1/containers/{accepted['container']['id']}")).json()
+    return body
 
 
 @pytest.fixture

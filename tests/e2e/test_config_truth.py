@@ -174,10 +174,10 @@ async def test_tags_of_a_template_arrive(api: httpx.AsyncClient, lab: httpx.Asyn
     ("keys", "field"), [([], "args.keys"), (["a b"], "args.keys.0"), (["../x"], "args.keys.0")]
 )
 async def test_what_is_no_setting_is_refused(
-    api: httpx.AsyncClient, made: Row, keys: list[str], field: str
+    api: httpx.AsyncClient, ready: Row, keys: list[str], field: str
 ) -> None:
     """At the request, by its place."""
-    answer = await api.post(f"/api/v1/containers/{made['id']}/revert", json={"keys": keys})
+    answer = await api.post(f"/api/v1/containers/{ready['id']}/revert", json={"keys": keys})
 
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, field)
 

@@ -116,11 +116,10 @@ async def test_config(api: httpx.AsyncClient, container: dict[str, Any]) -> None
         ("configure", {"nameserver": "x"}, "args.nameserver"),
     ],
 )
-async def test_wrong_arguments(api: httpx.AsyncClient, verb: str, body: dict[str, Any], field: str) -> None:
+async def test_wrong_arguments(
+    api: httpx.AsyncClient, ready: dict[str, Any], verb: str, body: dict[str, Any], field: str
+) -> None:
     """A wrong argument is named, and no job is made."""
-    living = (await api.get("/api/v1/containers")).json()["items"]
-    ready = next(each for each in living if each["lifecycle"] == "ready")
-
     answer = await api.post(f"/api/v1/containers/{ready['id']}/{verb}", json=body)
 
     assert 400 <= answer.status_code < 500, answer.text

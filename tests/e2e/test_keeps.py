@@ -52,11 +52,11 @@ async def test_lists(api: httpx.AsyncClient, container: dict[str, Any]) -> None:
     assert unknown.status_code == httpx.codes.NOT_FOUND
 
 
-async def test_lists_without_the_node(host: Host, api: httpx.AsyncClient, container: dict[str, Any]) -> None:
+async def test_lists_without_the_node(host: Host, api: httpx.AsyncClient, ready: dict[str, Any]) -> None:
     """While the node is away a list is a 503 that names it, never an empty list."""
     await host.order(ApiError(method="GET", path="/nodes/*/lxc/*/snapshot", status=595, times=None))
 
-    answer = await api.get(f"/api/v1/containers/{container['id']}/snapshots")
+    answer = await api.get(f"/api/v1/containers/{ready['id']}/snapshots")
 
     assert answer.status_code == httpx.codes.SERVICE_UNAVAILABLE, answer.text
     assert answer.json()["code"] == "proxmox.unreachable"
@@ -176,11 +176,10 @@ async def test_ha(host: Host, api: httpx.AsyncClient, container: dict[str, Any])
         "pbs:backup/ct/99999/2026-01-01T00:00:00Z",
     ],
 )
-async def test_a_backup_of_another_one_is_refused(api: httpx.AsyncClient, volume: str) -> None:
+async def test_a_backup_of_another_one_is_refused(
+    api: httpx.AsyncClient, ready: dict[str, Any], volume: str
+) -> None:
     """No job is made, and the answer says whose backup it is."""
-    living = (await api.get("/api/v1/containers")).json()["items"]
-    ready = next(each for each in living if each["lifecycle"] == "ready")
-
     answer = await api.post(f"/api/v1/containers/{ready['id']}/restore", json={"backup": volume})
 
     assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, "args.backup")
@@ -197,12 +196,9 @@ async def test_a_backup_of_another_one_is_refused(api: httpx.AsyncClient, volume
     ],
 )
 async def test_restricted_keys_need_the_operator(
-    api: httpx.AsyncClient, body: dict[str, Any], field: str
+    api: httpx.AsyncClient, ready: dict[str, Any], body: dict[str, Any], field: str
 ) -> None:
     """Without the setting none of them is accepted, and the answer names it."""
-    living = (await api.get("/api/v1/containers")).json()["items"]
-    ready = next(each for each in living if each["lifecycle"] == "ready")
-
     answer = await api.post(f"/api/v1/containers/{ready['id']}/configure", json=body)
 
     assert (answer.status_code, answer.json()["code"]) == (403, "restricted-key.forbidden")

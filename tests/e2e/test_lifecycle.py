@@ -111,10 +111,10 @@ async def test_snapshots(api: httpx.AsyncClient, container: str) -> None:
     ],
 )
 async def test_wrong_arguments(
-    api: httpx.AsyncClient, container: str, verb: str, body: dict[str, Any], field: str
+    api: httpx.AsyncClient, ready: dict[str, Any], verb: str, body: dict[str, Any], field: str
 ) -> None:
     """A wrong argument is named, and no job is made."""
-    answer = await api.post(f"/api/v1/containers/{container}/{verb}", json=body)
+    answer = await api.post(f"/api/v1/containers/{ready['id']}/{verb}", json=body)
 
     assert answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY
     assert field in [each["field"] for each in answer.json()["errors"]], answer.text

@@ -3,13 +3,14 @@
 import asyncio
 import re
 import secrets
+from typing import Any
 
 import httpx
 import pytest
 from playwright.async_api import Page, Route, expect
 
 from support.browser import Browsing, ask_for, sign_in
-from support.stack import RunningStack, create, done, job_events
+from support.stack import RunningStack, done, job_events
 from support.waiting import until
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
@@ -19,11 +20,9 @@ JOB_PATHS = re.compile(r"/api/v1/jobs\?")
 
 
 @pytest.fixture
-async def container(api: httpx.AsyncClient) -> str:
-    """A container that runs: to start it is a job that is done at once."""
-    accepted = await create(api, template="debian-base", hostname=f"rows-{secrets.token_hex(3)}")
-    await job_events(api, accepted["job"]["id"])
-    return str(accepted["container"]["id"])
+def container(ready: dict[str, Any]) -> str:
+    """The id of a container that runs: to start it is a job that is done at once."""
+    return str(ready["id"])
 
 
 @pytest.fixture
