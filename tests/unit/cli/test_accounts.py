@@ -63,7 +63,7 @@ def test_closed_file_is_read() -> None:
             check=True,
             capture_output=True,
             text=True,
-            preexec_fn=lambda: confine(orders),  # noqa: PLW1509 - the test has no other thread
+            preexec_fn=lambda: confine(orders),
         )
 
     assert process.stdout.split() == [str(chosen.account.uid if chosen.account else 0), "found"]

@@ -14,6 +14,7 @@ LARGEST_BYTES = 896 * 1024
 PORTION = 250
 """Rows of a long list that are read at once: a page of large rows is full before its limit."""
 ItemT = TypeVar("ItemT")
+RowT = TypeVar("RowT")
 ValueT = TypeVar("ValueT", bound=Value)
 
 
@@ -52,7 +53,7 @@ class Filling(Generic[ItemT]):
         self.is_full = False
         """Whether another row found no room: there are more."""
 
-    def take(self, rows: Iterable[Row[Any]], make: Callable[[Row[Any]], ItemT]) -> None:
+    def take(self, rows: Iterable[RowT], make: Callable[[RowT], ItemT]) -> None:
         """Add the items of rows until one finds no room."""
         for row in rows:
             item = make(row)

@@ -6,10 +6,10 @@ domain error. No network call belongs inside a transaction.
 """
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import asyncpg
 from alembic.config import Config
@@ -39,7 +39,6 @@ DISPOSE_SECONDS = 2.0
 
 RESTED_SECONDS = 1.0
 """A connection that was used later than this is taken as it is; one that rested longer is asked first."""
-ResultT = TypeVar("ResultT")
 
 _TRANSIENT_CLASSES = ("08", "53", "57P", "40001", "40P01")
 """Prefixes of SQLSTATE: connection, resources, operator intervention, serialization, deadlock."""
@@ -69,18 +68,22 @@ class Database:
             async with self._engine.begin() as connection:
                 yield connection
 
-    async def read(self, work: Callable[[AsyncConnection], Awaitable[ResultT]]) -> ResultT:
-        """Run statements that only read, each in a transaction of its own; `fetch` is the fastest.
+    async def fetch(self, statement: str, *arguments: object) -> Sequence["Record"]:
+        """Run one statement that only reads, past SQLAlchemy, which costs more than the statement itself.
 
-        Nothing is written, so it is run once more if its connection is lost.
+        It is a transaction of its own, and is run once more if its connection is lost.
+
+        Args:
+            statement: with `$1` for the first argument; it stays prepared.
+            arguments: of the types that asyncpg expects.
         """
         with needs_database("The database did not answer."):
             try:
-                return await self._read(work)
+                return await self._fetch(statement, arguments)
             except Exception as error:
-                if not _is_lost(error):
+                if not isinstance(error, _LOST):
                     raise
-            return await self._read(work)
+            return await self._fetch(statement, arguments)
 
     @asynccontextmanager
     async def autocommit(self) -> AsyncIterator[AsyncConnection]:
@@ -98,14 +101,15 @@ class Database:
         """Close every connection; takes `DISPOSE_SECONDS` at most."""
         await self._engine.dispose()
 
-    async def _read(self, work: Callable[[AsyncConnection], Awaitable[ResultT]]) -> ResultT:
-        async with self._autocommit.connect() as connection:
+    async def _fetch(self, statement: str, arguments: Sequence[object]) -> Sequence["Record"]:
+        async with self._engine.connect() as connection:
+            driver: Any = (await connection.get_raw_connection()).driver_connection
             try:
-                return await work(connection)
-            except Exception as error:
-                if _is_lost(error):
-                    await connection.invalidate(error)
+                rows: Sequence[Record] = await driver.fetch(statement, *arguments, record_class=Record)
+            except _LOST as error:
+                await connection.invalidate(error)
                 raise
+            return rows
 
 
 class Record(asyncpg.Record):
@@ -114,19 +118,6 @@ class Record(asyncpg.Record):
     def __getattr__(self, name: str) -> Any:
         """Return a column."""
         return self[name]
-
-
-async def fetch(connection: AsyncConnection, statement: str, *arguments: object) -> Sequence[Record]:
-    """Run one prepared statement past SQLAlchemy, which costs more than the statement itself.
-
-    Args:
-        connection: from `Database.read`.
-        statement: with `$1` for the first argument.
-        arguments: of the types that PostgreSQL expects.
-    """
-    driver: Any = (await connection.get_raw_connection()).driver_connection
-    rows: Sequence[Record] = await driver.fetch(statement, *arguments, record_class=Record)
-    return rows
 
 
 def url_of(settings: DatabaseSettings) -> URL:
@@ -153,13 +144,6 @@ def is_transient(error: BaseException) -> bool:
         return error.connection_invalidated or isinstance(error, InterfaceError)
     # Any OSError: a stopped server may lose its name and its route too, not only refuse.
     return isinstance(error, (OSError, PoolTimeoutError, *_LOST))
-
-
-def _is_lost(error: Exception) -> bool:
-    """Whether the connection ended; the pool replaces it when it lends it next."""
-    if isinstance(error, DBAPIError):
-        return error.connection_invalidated
-    return isinstance(error, _LOST)
 
 
 @contextmanager

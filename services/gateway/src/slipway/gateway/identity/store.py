@@ -1,11 +1,13 @@
 """All SQL of the gateway: sessions of browsers."""
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert
 
 from slipway.contracts.message import Moment
 from slipway.gateway.tables import sessions
 from slipway.runtime.database.engine import Database
 from slipway.runtime.process.clock import now
+
+_ACTOR = "select actor from sessions where digest = $1 and expires_at > $2"
 
 
 class SessionStore:
@@ -24,10 +26,8 @@ class SessionStore:
 
     async def actor_of(self, digest: str) -> str | None:
         """Return the actor of a session; None if there is none, or if it has ended."""
-        query = select(sessions.c.actor).where(sessions.c.digest == digest, sessions.c.expires_at > now())
-        async with self._database.begin() as connection:
-            actor: str | None = await connection.scalar(query)
-            return actor
+        rows = await self._database.fetch(_ACTOR, digest, now())
+        return rows[0].actor if rows else None
 
     async def close(self, digest: str) -> None:
         """End a session."""

@@ -5,7 +5,6 @@ A list has thousands of values, and a model of each would cost several times wha
 """
 
 from collections.abc import Iterable
-from typing import Any
 
 from pydantic import TypeAdapter
 from pydantic_core import to_json
@@ -14,51 +13,37 @@ from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.containers import DiscoveredService
 from slipway.contracts.message import Moment
 from slipway.contracts.values import Lifecycle, Outage, Power
+from slipway.runtime.database.engine import Record
 
 SPEC_FIELDS = tuple(ContainerSpec.model_fields)
 """A row is complete if its spec has them all; one of an older build may lack some."""
+AS_TEXT = ("spec", "pending", "services", "credentials", "warnings")
+"""Columns that hold JSON."""
 _SERVICES = TypeAdapter(tuple[DiscoveredService, ...])
 
 
-def container_document(row: Any, *, looked_at: Moment | None = None, outage: Outage | None = None) -> bytes:
+def container_document(
+    row: Record, *, looked_at: Moment | None = None, outage: Outage | None = None
+) -> bytes:
     """Return a container's JSON.
 
     Args:
-        row: with the columns of `store.READ`.
+        row: with the columns of `listing.READ`.
         looked_at: when it was last seen on its host.
         outage: why it can't be looked at now.
     """
-    power = row.power if row.lifecycle != Lifecycle.DELETED else Power.UNKNOWN
-    is_reachable = power == Power.RUNNING or row.lifecycle == Lifecycle.CREATING
-    head = {
-        "id": row.id,
-        "vmid": row.vmid,
-        "hostname": row.hostname,
-        "cluster": row.cluster,
-        "cluster_id": row.cluster_id,
-        "node": row.node,
-        "template": row.template,
-        "template_version": row.template_version,
-        "lifecycle": row.lifecycle,
-        "power": power,
-        "observed_at": row.observed_at,
-        "looked_at": looked_at,
-        "outage": outage,
-        "address": row.address if is_reachable else None,
-    }
-    tail = {
-        "job": row.job,
-        "is_forgotten": row.is_forgotten,
-        "created_at": row.created_at,
-        "updated_at": row.updated_at,
-    }
-    spec = row.spec if row.is_complete else ContainerSpec.model_validate_json(row.spec).model_dump_json()
-    services = row.services if is_reachable or row.services == "[]" else _off(row.services, power)
-    stored = (
-        f',"spec":{spec},"pending":{row.pending},"services":{services},"credentials":{row.credentials},'
-        f'"warnings":{row.warnings},'
-    )
-    return to_json(head)[:-1] + stored.encode() + to_json(tail)[1:]
+    values = dict(row.items())
+    stored = {name: values.pop(name) for name in AS_TEXT}
+    if not values.pop("is_complete"):
+        stored["spec"] = ContainerSpec.model_validate_json(stored["spec"]).model_dump_json()
+    values |= {"looked_at": looked_at, "outage": outage}
+    if values["lifecycle"] == Lifecycle.DELETED:
+        values["power"] = Power.UNKNOWN
+    if values["power"] != Power.RUNNING and values["lifecycle"] != Lifecycle.CREATING:
+        values["address"] = None
+        stored["services"] = _off(stored["services"], values["power"])
+    texts = "".join([f',"{name}":{text}' for name, text in stored.items()])
+    return b"%s%s}" % (to_json(values)[:-1], texts.encode())
 
 
 def page_document(items: Iterable[bytes], following: str | None) -> bytes:
@@ -68,6 +53,8 @@ def page_document(items: Iterable[bytes], following: str | None) -> bytes:
 
 def _off(services: str, power: str) -> str:
     """Return the services of a container that is stopped, deleted or not on its host: it has no links."""
+    if services == "[]":
+        return services
     off = {"status": "stopped" if power == Power.STOPPED else "unknown", "url": None}
     off_services = tuple(each.model_copy(update=off) for each in _SERVICES.validate_json(services))
     return _SERVICES.dump_json(off_services).decode()

@@ -46,18 +46,18 @@ class ContainerHandlers:
         container = await self.containers.get(query.container)
         if not container.is_forgotten:
             await self.records.unless_over(lambda: self.host_check.forget(call, container))
-        return self.looks.container(await self.containers.row(query.container))
+        return self.looks.reader()(await self.containers.row(query.container))
 
     async def get(self, query: GetContainer, _call: Call) -> bytes:
         """Return one."""
         row = await self.containers.row(query.container)
         if row.job is not None and await self.records.catch_up(row.job):
             row = await self.containers.row(query.container)
-        return self.looks.container(row)
+        return self.looks.reader()(row)
 
     async def list(self, query: ListContainers, _call: Call) -> bytes:
         """Return a page of them."""
-        return page_document(*await self.containers.list(query, self.looks.container))
+        return page_document(*await self.containers.list(query, self.looks.reader()))
 
     async def reveal(self, query: RevealCredential, call: Call) -> Revealed:
         """Return a credential, sealed to the gateway."""

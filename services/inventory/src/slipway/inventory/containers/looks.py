@@ -5,6 +5,7 @@ one that stays away is itself an outage.
 """
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -17,6 +18,7 @@ from slipway.inventory.containers.documents import container_document
 from slipway.inventory.containers.sight import Sight
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.kv import Bucket, Entry
+from slipway.runtime.database.engine import Record
 from slipway.runtime.process import clock
 from slipway.runtime.topology.declared import LOOKS
 
@@ -54,12 +56,19 @@ class Looks:
         """Return clusters as they were seen last."""
         return page.model_copy(update={"items": tuple(map(self.cluster, page.items))})
 
-    def container(self, row: Any) -> bytes:
-        """Return the document of a container as it was seen last, from what is read of it."""
-        left_at = self._left.get(row.cluster_id, {}).get(row.vmid)
-        seen = self._of(row.cluster_id, row.cluster)
-        looked_at, outage = sight.container_seen(row, seen, left_at=left_at)
-        return container_document(row, looked_at=looked_at, outage=outage)
+    def reader(self) -> Callable[[Record], bytes]:
+        """Return what makes the documents of one answer: containers as their clusters were seen last."""
+        sights: dict[Id, Sight] = {}
+
+        def document(row: Any) -> bytes:
+            cluster = row["cluster_id"]
+            if cluster not in sights:
+                sights[cluster] = self._of(cluster, row["cluster"])
+            left_at = self._left.get(cluster, {}).get(row["vmid"])
+            looked_at, outage = sight.container_seen(row, sights[cluster], left_at=left_at)
+            return container_document(row, looked_at=looked_at, outage=outage)
+
+        return document
 
     def _take(self, entry: Entry) -> None:
         look = ClusterLook.model_validate_json(entry.value)

@@ -15,12 +15,13 @@ from slipway.contracts.message import Id
 from slipway.contracts.problems import NotFound
 from slipway.contracts.values import Lifecycle, Power
 from slipway.inventory.containers.documents import container_document
-from slipway.inventory.containers.listing import ONE, READ, SHOWN, comes_after, filters_of, order_of
+from slipway.inventory.containers.listing import EXISTS, ONE, SHOWN, select_portion
 from slipway.inventory.decision import Write
 from slipway.inventory.faults import at
-from slipway.inventory.paging import PORTION, Filling, require_cursor
+from slipway.inventory.paging import PORTION, Filling
 from slipway.inventory.tables import clusters, containers, credentials
-from slipway.runtime.database.engine import Database, Record, fetch
+from slipway.runtime.database.engine import Database, Record
+from slipway.runtime.errors import unknown_cursor
 from slipway.runtime.process.clock import now
 from slipway.runtime.process.ids import new_id
 
@@ -76,21 +77,34 @@ class ContainerStore:
         Raises:
             ContainerNotFound: if there is none.
         """
-        rows = await self._database.read(lambda tx: fetch(tx, ONE, container))
+        rows = await self._database.fetch(ONE, container)
         if not rows:
             raise _unknown(container)
         return rows[0]
 
     async def list(
-        self, query: ListContainers, make: Callable[[Row[Any]], bytes] = container_document
+        self, query: ListContainers, make: Callable[[Record], bytes] = container_document
     ) -> tuple[Sequence[bytes], str | None]:
         """Return the documents of living containers, oldest first unless asked otherwise, and where to go on.
 
         Args:
             query: which ones, in which order.
             make: makes the document of what is read of one.
+
+        Raises:
+            CursorUnknown: if the cursor is no container.
         """
-        return await self._database.read(lambda tx: _page(tx, query, make))
+        if query.cursor is not None and not await self._database.fetch(EXISTS, query.cursor):
+            raise unknown_cursor(query.cursor)
+        filling = Filling[bytes](query.limit, "id", size_of=len)
+        has_more = True
+        while has_more and not filling.is_full:
+            portion = min(PORTION, query.limit + 1 - len(filling.items))
+            statement, arguments = select_portion(query, filling.last or query.cursor, portion)
+            rows = await self._database.fetch(statement, *arguments)
+            filling.take(rows, make)
+            has_more = len(rows) == portion
+        return filling.page
 
     async def secrets(self, container: Id) -> Mapping[str, Secret]:
         """Return a container's secrets as its rows hold them, by name."""
@@ -221,23 +235,6 @@ def _row(container: NewContainer, target: Target) -> dict[str, Any]:
         "created_at": at,
         "updated_at": at,
     }
-
-
-async def _page(
-    tx: AsyncConnection, query: ListContainers, make: Callable[[Row[Any]], bytes]
-) -> tuple[Sequence[bytes], str | None]:
-    selected = READ.where(*filters_of(query)).order_by(*order_of(query.sort))
-    filling = Filling[bytes](query.limit, "id", size_of=len)
-    await require_cursor(tx, containers.c.id, query.cursor)
-    has_more = True
-    while has_more and not filling.is_full:
-        portion = min(PORTION, query.limit + 1 - len(filling.items))
-        last = filling.last or query.cursor
-        further = selected if last is None else selected.where(comes_after(query.sort, last))
-        rows = (await tx.execute(further.limit(portion))).all()
-        filling.take(rows, make)
-        has_more = len(rows) == portion
-    return filling.page
 
 
 def _unknown(container: Id) -> ContainerNotFound:
