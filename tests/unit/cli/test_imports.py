@@ -20,7 +20,10 @@ SERVERS = {"nats", "faststream", "sqlalchemy", "asyncpg", "asyncssh", "fastapi",
     ("arguments", "unneeded"),
     [
         (["--version"], {"typer", "rich", "pydantic", "httpx"}),
-        (["containers", "--data", "/none"], {"slipway.contracts", "slipway.cli.progress"}),
+        (
+            ["containers", "--data", "/none"],
+            {"slipway.contracts", "slipway.cli.progress", "rich", "pygments"},
+        ),
         (["start", "web", "--data", "/none"], {"slipway.contracts.clusters"}),
         (["up", "--help"], {"httpx", "slipway.contracts"}),
     ],

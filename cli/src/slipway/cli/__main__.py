@@ -1,5 +1,6 @@
 """The `slipway` command. What a command needs is imported when it runs, so `--version` needs nothing."""
 
+import gc
 import signal
 import sys
 from collections.abc import Sequence
@@ -17,9 +18,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         print(version_line())
         return 0
-    from slipway.cli.app import run
+    # httpx has a command of its own; without it, what that needs (click, rich, pygments) is not imported.
+    sys.modules["httpx._main"] = None  # type: ignore[assignment]  # as Python itself marks what is not there
+    # What is loaded here is needed to the end; `session.run_to_end` begins to collect.
+    gc.disable()
+    try:
+        from slipway.cli.app import run
 
-    return run(arguments)
+        return run(arguments)
+    finally:
+        gc.enable()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """What every command has: a server, and a format of its output. `command` adds the options for both."""
 
 import asyncio
+import gc
 import inspect
 import signal
 import sys
@@ -142,6 +143,8 @@ def run_to_end(work: Coroutine[Any, Any, int]) -> int:
     is_default = signal.getsignal(signal.SIGINT) is signal.SIG_DFL
     if is_default:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    gc.freeze()
+    gc.enable()
     try:
         return asyncio.run(work)
     finally:
