@@ -26,7 +26,7 @@ async def measured(stack: RunningStack) -> list[Row]:
             done.append(job)
     detail = f"slowest {max(gone):.2f} s; the job's `done` p50 {percentile(done, 0.5):.2f} s"
     what = "cancel asked to the last process gone, of a script that sleeps for an hour, p50"
-    return [Row(what, f"{percentile(gone, 0.5):.2f} s", f"{detail}, slowest {max(done):.2f} s")]
+    return [Row(what, percentile(gone, 0.5), f"{detail}, slowest {max(done):.2f} s", "s")]
 
 
 async def _cancelled(api: httpx.AsyncClient, seconds: str) -> tuple[float, float]:
