@@ -47,7 +47,6 @@ class Database:
         self.schema = settings.database_schema
         self.url = url_of(settings)
         self._engine = _engine(settings, pool_size=settings.pool_size, command_timeout=STATEMENT_SECONDS)
-        self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
@@ -56,17 +55,17 @@ class Database:
             async with self._engine.begin() as connection:
                 yield connection
 
-    @asynccontextmanager
-    async def autocommit(self) -> AsyncIterator[AsyncConnection]:
-        """Lend a connection on which each statement is a transaction of its own."""
-        with needs_database("The database did not answer."):
-            async with self._autocommit.connect() as connection:
-                yield connection
-
     async def ping(self) -> None:
         """Raise `DatabaseUnavailable` unless a statement gets through."""
         async with self.begin() as connection:
             await connection.execute(text("select 1"))
+
+    @asynccontextmanager
+    async def autocommit(self) -> AsyncIterator[AsyncConnection]:
+        """Lend a connection on which each statement is a transaction of its own."""
+        with needs_database("The database did not answer."):
+            async with self._engine.connect() as connection:
+                yield await connection.execution_options(isolation_level="AUTOCOMMIT")
 
     async def dispose(self) -> None:
         """Close every connection; takes `DISPOSE_SECONDS` at most."""
