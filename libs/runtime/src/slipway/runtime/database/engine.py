@@ -58,8 +58,11 @@ class Database:
         self.schema = settings.database_schema
         self.url = url_of(settings)
         self._engine = _engine(settings, pool_size=settings.pool_size, command_timeout=STATEMENT_SECONDS)
+<<<<<<< HEAD
         _check_when_lent(self._engine)
         self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+=======
+>>>>>>> creation
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
@@ -68,6 +71,7 @@ class Database:
             async with self._engine.begin() as connection:
                 yield connection
 
+<<<<<<< HEAD
     async def fetch(self, statement: str, *arguments: object) -> Sequence["Record"]:
         """Run one statement that only reads, past SQLAlchemy, which costs more than the statement itself.
 
@@ -92,10 +96,19 @@ class Database:
             async with self._autocommit.connect() as connection:
                 yield connection
 
+=======
+>>>>>>> creation
     async def ping(self) -> None:
         """Raise `DatabaseUnavailable` unless a statement gets through."""
         async with self.begin() as connection:
             await connection.execute(text("select 1"))
+
+    @asynccontextmanager
+    async def autocommit(self) -> AsyncIterator[AsyncConnection]:
+        """Lend a connection on which each statement is a transaction of its own."""
+        with needs_database("The database did not answer."):
+            async with self._engine.connect() as connection:
+                yield await connection.execution_options(isolation_level="AUTOCOMMIT")
 
     async def dispose(self) -> None:
         """Close every connection; takes `DISPOSE_SECONDS` at most."""

@@ -31,6 +31,10 @@ class DryRunJournal:
 
     async def commit(self, *_events: Event, **changes: Any) -> None:
         """Change the record in memory."""
+        self.defer(**changes)
+
+    def defer(self, *_events: Event, **changes: Any) -> None:
+        """Change the record in memory."""
         self.record = self.record.model_copy(update=changes)
 
     async def report(self, message: str, *, vmid: int | None = None) -> None:

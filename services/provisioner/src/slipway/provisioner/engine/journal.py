@@ -58,6 +58,9 @@ class Journal(Protocol):
     async def commit(self, *caused: Event, **changes: Any) -> None:
         """Write the record with these changes and the events they cause."""
 
+    def defer(self, *caused: Event, **changes: Any) -> None:
+        """Leave these changes and the events they cause to the next commit: the running step ends at once."""
+
     async def earlier(self, job: str) -> RunRecord | None:
         """Return the record of an earlier job; None if it is stored no more."""
 
@@ -103,7 +106,7 @@ class RunJournal:
         self.on_record_changed(self.record)
 
     def defer(self, *caused: Event, **changes: Any) -> None:
-        """Leave these changes and the events they cause to the next commit, which has to follow at once."""
+        """Leave these changes and the events they cause to the next commit: the running step ends at once."""
         earlier, before = self._deferred
         self._deferred = (*earlier, *caused), {**before, **changes}
 
@@ -111,6 +114,10 @@ class RunJournal:
         """Write what was deferred, if anything was."""
         if any(self._deferred):
             await self.commit()
+
+    async def release(self) -> None:
+        """Record that a living owner releases the run: its claim does not count against the run."""
+        await self._commit((), {"claims_without_progress": max(0, self.record.claims_without_progress - 1)})
 
     async def refresh(self) -> None:
         """Read the record again: others may have set the cancel flag or claimed the run."""

@@ -105,10 +105,6 @@ class Runs:
             await self.refresh(run)
         raise RecordBusy(f"The record of job {run.record.id} is being written by others.", job=run.record.id)
 
-    async def release(self, run: Run) -> None:
-        """Record that a living owner releases the run: its claim does not count against the run."""
-        await self.commit(run, (), claims_without_progress=max(0, run.record.claims_without_progress - 1))
-
     async def refresh(self, run: Run) -> None:
         """Read what somebody else wrote into the record: the cancel flag.
 

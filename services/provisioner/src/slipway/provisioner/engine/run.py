@@ -99,7 +99,6 @@ class Execution(Generic[WorkT]):
                 continue
             await self._stop_if_requested(work, step)
             await self._do(work, step, is_skipped=step.name in skipped)
-        await self._journal.flush()
         await self._write_end(JobState.SUCCEEDED, exists=self._workflow.leaves_container(work), percent=100)
         log.info("run succeeded")
 

@@ -106,7 +106,7 @@ class Worker(Generic[WorkT]):
         except Superseded:
             raise
         except (Unavailable, asyncio.CancelledError):
-            await self._release(run)
+            await self._release(journal)
             raise
         except Poisoned as error:
             await self._end_poisoned(questions, journal, execution, error)
@@ -123,10 +123,10 @@ class Worker(Generic[WorkT]):
             if not self._executions[command.job]:
                 del self._executions[command.job]
 
-    async def _release(self, run: Run) -> None:
+    async def _release(self, journal: RunJournal) -> None:
         """Release a run; if that can't be written it is remembered for as long as this process lives."""
-        job, claim = run.record.id, run.record.claim
-        releasing = asyncio.create_task(self._runs.release(run))
+        job, claim = journal.record.id, journal.record.claim
+        releasing = asyncio.create_task(journal.release())
         done, _ = await asyncio.wait({releasing}, timeout=RELEASE_SECONDS)
         if not done or releasing.cancelled() or releasing.exception() is not None:
             releasing.cancel()

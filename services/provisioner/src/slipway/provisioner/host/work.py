@@ -127,12 +127,16 @@ class Work:
         """Store facts of the running step for a later owner, before acting on them."""
         await self.journal.commit(steps=self.steps_with(*facts))
 
-    async def warn(self, *warnings: str) -> None:
-        """Store warnings of the job, each once."""
+    def note(self, *facts: StepFacts) -> None:
+        """Store facts of the running step for later steps, together with its end, which follows at once."""
+        self.journal.defer(steps=self.steps_with(*facts))
+
+    def warn(self, *warnings: str) -> None:
+        """Store warnings of the job, each once, with the end of the running step, which follows at once."""
         earlier = self.journal.record.warnings
         added = tuple(each for each in dict.fromkeys(warnings) if each not in earlier)
         if added:
-            await self.journal.commit(warnings=(*earlier, *added))
+            self.journal.defer(warnings=(*earlier, *added))
 
     def steps_with(self, *facts: StepFacts, **changes: object) -> tuple[StepStatus, ...]:
         """Return the record's steps with more facts of the running step, and with these changes of it."""

@@ -52,7 +52,7 @@ async def choose_storage(work: Work) -> Result:
         message = f"{reason} on node {node} now; storages that do: {names}."
         raise BackupImpossible(message, errors=[FieldError(field="args.storage", message=message)])
     storage = requested or able[0]
-    await work.remember(BackupFacts(storage=storage))
+    work.note(BackupFacts(storage=storage))
     return Result(message=storage)
 
 
@@ -71,7 +71,7 @@ async def make(work: Work) -> Result:
     except TaskFailed as error:
         raise BackupFailed(f"The backup failed: {error.message}", upid=error.upid) from error
     volume = await _made(work, storage)
-    await work.remember(BackupFacts(backup=volume))
+    work.note(BackupFacts(backup=volume))
     return Result(message=volume or storage)
 
 

@@ -52,7 +52,7 @@ async def look(work: Work) -> Result:
             f"Container {source.vmid} runs, and its storage can't make snapshots: Proxmox can copy it only "
             "while it is stopped. Stop it and clone again."
         )
-    await work.remember(CloneFacts(snapshot=f"slipway-{work.command.job[-12:]}"))
+    work.note(CloneFacts(snapshot=f"slipway-{work.command.job[-12:]}"))
     return Result(message="it runs, so a snapshot is copied")
 
 

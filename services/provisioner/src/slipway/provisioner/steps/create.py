@@ -79,7 +79,7 @@ async def ostemplate(work: Work) -> Result:
     for storage in storages:
         for volume in await api.content(node, storage, kind="vztmpl"):
             if volume.volid.rpartition("/")[2] == name:
-                await work.remember(OstemplateFacts(volume=volume.volid))
+                work.note(OstemplateFacts(volume=volume.volid))
                 return Result(message=volume.volid)
     if not storages:
         message = f"Node {node} has no storage for OS templates, so {name} can't be downloaded."
@@ -91,7 +91,7 @@ async def ostemplate(work: Work) -> Result:
         deadline=DOWNLOAD_DEADLINE,
     )
     volume_id = f"{storages[0]}:vztmpl/{name}"
-    await work.remember(OstemplateFacts(volume=volume_id))
+    work.note(OstemplateFacts(volume=volume_id))
     return Result(message=f"downloaded {volume_id}")
 
 
@@ -125,7 +125,7 @@ async def verify(work: Work) -> Result:
     """Read the config back; settings that differ from the request become warnings."""
     differing = parameters.differences(work.spec, await work.config(), work.target)
     warnings = tuple(f"config-differs: {name}" for name in differing)
-    await work.warn(*warnings)
+    work.warn(*warnings)
     return Result(message="; ".join(warnings) or "the config is as it was asked for")
 
 

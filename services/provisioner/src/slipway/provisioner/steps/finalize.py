@@ -71,6 +71,6 @@ def _result(discovery: Discovery) -> Result:
 
 
 async def _pending(work: Work, code: str, reason: str) -> Result:
-    await work.warn(DISCOVERY_PENDING)
+    work.warn(DISCOVERY_PENDING)
     get_logger().warning("discovery pending", job=work.command.job, code=code, why=reason)
     return Result(message=f"not discovered yet: {reason}")

@@ -56,7 +56,7 @@ async def health(work: Work) -> Result:
 
 
 async def _not_asked(work: Work, text: str) -> Result:
-    await work.warn(f"{NOT_ASKED}: {_WHY}")
+    work.warn(f"{NOT_ASKED}: {_WHY}")
     get_logger().warning("health check not asked", job=work.command.job, check=text, why=_WHY)
     return Result(message=f"{text}: {_WHY}")
 

@@ -46,7 +46,7 @@ async def look(work: Work) -> Result:
         )
     await _refuse_local_volumes(work)
     if await work.is_running():
-        await work.remember(PowerFacts(ran=True))
+        work.note(PowerFacts(ran=True))
         return Result(message="it runs, so it is restarted by the move")
     return DONE
 

@@ -85,7 +85,7 @@ async def _request(work: Work, kind: str, post: tasks.Post, *, deadline: timedel
     except NotRunning:
         return NOTHING_TO_DO
     except (TaskFailed, TaskTimedOut) as error:
-        await work.remember(PowerFacts(in_vain=True))
+        work.note(PowerFacts(in_vain=True))
         return Result(message=f"it did not listen: {error.message}")
     return DONE
 

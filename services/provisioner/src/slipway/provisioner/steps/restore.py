@@ -65,7 +65,7 @@ async def look_for_backup(work: Work) -> Result:
         case _:
             result = Result(message="an earlier restore was cut off; it is done again")
     if ran:
-        await work.remember(PowerFacts(ran=True))
+        work.note(PowerFacts(ran=True))
     return result
 
 

@@ -101,7 +101,7 @@ async def address(work: Work) -> Result:
     if not any(addresses.values()):
         raise _without_address(missing, addresses, work.boot_wait)
     warnings = [f"{WITHOUT_ADDRESS}: {each.why_missing}" for each in missing]
-    await work.warn(*warnings)
+    work.warn(*warnings)
     return Result(message="; ".join((_listed(addresses), *warnings)))
 
 
@@ -130,7 +130,7 @@ async def ready(work: Work) -> Result:
     if seen.init in boot.DONE:
         return Result(message=f"init is {seen.init}")
     warning = f"{STILL_STARTING}: {_awaited(seen)}"
-    await work.warn(warning)
+    work.warn(warning)
     return Result(message=warning)
 
 
