@@ -58,11 +58,7 @@ class Database:
         self.schema = settings.database_schema
         self.url = url_of(settings)
         self._engine = _engine(settings, pool_size=settings.pool_size, command_timeout=STATEMENT_SECONDS)
-<<<<<<< HEAD
         _check_when_lent(self._engine)
-        self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
-=======
->>>>>>> creation
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[AsyncConnection]:
@@ -71,7 +67,6 @@ class Database:
             async with self._engine.begin() as connection:
                 yield connection
 
-<<<<<<< HEAD
     async def fetch(self, statement: str, *arguments: object) -> Sequence["Record"]:
         """Run one statement that only reads, past SQLAlchemy, which costs more than the statement itself.
 
@@ -89,15 +84,6 @@ class Database:
                     raise
             return await self._fetch(statement, arguments)
 
-    @asynccontextmanager
-    async def autocommit(self) -> AsyncIterator[AsyncConnection]:
-        """Lend a connection on which each statement is a transaction of its own."""
-        with needs_database("The database did not answer."):
-            async with self._autocommit.connect() as connection:
-                yield connection
-
-=======
->>>>>>> creation
     async def ping(self) -> None:
         """Raise `DatabaseUnavailable` unless a statement gets through."""
         async with self.begin() as connection:
