@@ -2,8 +2,12 @@
 
 import contextlib
 import os
+import threading
+import time
 from collections.abc import Iterable
 from pathlib import Path
+
+NAMESPACES_SECONDS = 1.0
 
 
 def uptime_seconds(pid: int) -> float:
@@ -37,14 +41,35 @@ def disk_bytes(folders: Iterable[Path]) -> int:
     return total
 
 
-def pids_of_namespace(pid: int) -> list[int]:
-    """Return the processes of a process's pid namespace; every process of the host is looked at."""
-    namespace = Path(f"/proc/{pid}/ns/pid").readlink().name
-    pids: list[int] = []
+class Namespaces:
+    """The processes of every pid namespace, from one look at the host's processes for all guests."""
+
+    def __init__(self) -> None:
+        self._pids: dict[str, list[int]] = {}
+        self._looked_at = -NAMESPACES_SECONDS
+        self._lock = threading.Lock()
+
+    def pids_like(self, pid: int) -> list[int]:
+        """Return the processes of a process's pid namespace, as of a second ago at most; from any thread."""
+        namespace = _namespace(f"/proc/{pid}")
+        with self._lock:
+            is_old = time.monotonic() - self._looked_at >= NAMESPACES_SECONDS
+            if is_old or namespace not in self._pids:
+                self._pids = _pids_by_namespace()
+                self._looked_at = time.monotonic()
+            return self._pids.get(namespace, [])
+
+
+def _pids_by_namespace() -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
     with os.scandir("/proc") as entries:
         for entry in entries:
-            with contextlib.suppress(OSError):
-                # pathlib costs four times as much, and there are many.
-                if entry.name.isdecimal() and os.readlink(f"{entry.path}/ns/pid") == namespace:  # noqa: PTH115
-                    pids.append(int(entry.name))
-    return pids
+            if entry.name.isdecimal():
+                with contextlib.suppress(OSError):
+                    found.setdefault(_namespace(entry.path), []).append(int(entry.name))
+    return found
+
+
+def _namespace(process: str) -> str:
+    # pathlib costs four times as much, and there are many.
+    return os.readlink(f"{process}/ns/pid")  # noqa: PTH115

@@ -1,6 +1,6 @@
 """The connection of a service to the bus, and the log of its interruptions.
 
-It never gives up: it reconnects without end, notices a dead peer within half a minute, and when the client
+It never gives up: it reconnects without end, notices a dead peer within 36 seconds, and when the client
 library closes for good after all, the process ends with status 1 so that its supervisor starts a new one.
 """
 
@@ -95,8 +95,8 @@ def make_broker(
         inbox_prefix=inbox_prefix(service),
         max_reconnect_attempts=-1,
         reconnect_time_wait=1,
-        ping_interval=10,
-        max_outstanding_pings=3,
+        ping_interval=12,
+        max_outstanding_pings=2,
         error_cb=_report_error,
         reconnected_cb=reconnected,
         closed_cb=closed,

@@ -38,11 +38,13 @@ from slipway.runtime.topology.declared import stream_of
 log = get_logger()
 
 BATCH = 200
-POLL_SECONDS = 1.0
-"""The net under NOTIFY, and how soon a standby takes over."""
+POLL_SECONDS = 5.0
+"""The net under NOTIFY."""
+STANDBY_SECONDS = 1.0
+"""How soon a standby takes over."""
 IDLE_SECONDS = 30
 """After this PostgreSQL ends the session of a relay that hangs, and its lock; a working one sends a statement
-at least every `ACK_SECONDS` and `LONGEST_DELAY_SECONDS`."""
+at least every `POLL_SECONDS`, `ACK_SECONDS` and `LONGEST_DELAY_SECONDS`."""
 ACK_SECONDS = 5.0
 LONGEST_DELAY_SECONDS = 10.0
 LARGEST_BYTES = 512 * 1024
@@ -134,7 +136,7 @@ class Outbox:
             connection = await self._connect()
             try:
                 while not await connection.fetchval(_LOCK):  # noqa: ASYNC110 - PostgreSQL notifies nobody of a released lock
-                    await asyncio.sleep(POLL_SECONDS)
+                    await asyncio.sleep(STANDBY_SECONDS)
                 await connection.add_listener(channel, lambda *_details: self._wake.set())
                 log.info("outbox relay active", schema=self._database.schema)
                 await self._relay(connection)

@@ -37,6 +37,8 @@ log = get_logger()
 EVERYTHING = "slipway.v1.>"
 MOST_BUFFERED = 1024
 LOOK_SECONDS = 2.0
+UNWATCHED_SECONDS = 10.0
+"""The same while no event stream is open."""
 AGAIN_SECONDS = 0.1
 MOST_ASKED = 50
 """How often a leader that has nothing is asked again before the events count as gone."""
@@ -115,7 +117,7 @@ class Relay:
             await self._look()
             self.attached.set()
             while True:
-                await asyncio.sleep(LOOK_SECONDS)
+                await asyncio.sleep(LOOK_SECONDS if self._viewers else UNWATCHED_SECONDS)
                 with contextlib.suppress(Unavailable):
                     await self._look()
         finally:

@@ -17,6 +17,7 @@ import hashlib
 import re
 import shutil
 import socket
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +35,8 @@ from slipway.lab.guests.simulated.possible import impossible
 from slipway.lab.guests.simulated.running import Running
 
 START_SECONDS = 15.0
+DISK_AGE_SECONDS = 30.0
+"""For how long the size of a guest's files is not added up again."""
 RANGES = 128
 RANGE_PORT = 8006
 """At the address of a lab's bridge, where nothing else listens."""
@@ -53,6 +56,9 @@ class SimulatedGuests:
         """The first two numbers of the guests' addresses; no other lab of this machine has them."""
         self._range_claim: socket.socket | None = None
         self._running: dict[int, Running] = {}
+        self._disks: dict[int, tuple[float, int]] = {}
+        """When the files of a guest were added up last, and their bytes."""
+        self._namespaces = proc.Namespaces()
         self._lock: TextIO | None = None
 
     async def open(self) -> None:
@@ -113,6 +119,7 @@ class SimulatedGuests:
     async def destroy(self, vmid: int) -> None:
         """Stop it and remove its folder."""
         await self.stop(vmid)
+        self._disks.pop(vmid, None)
         await asyncio.to_thread(_remove, self._folder(vmid))
 
     async def save(self, vmid: int, archive: Path) -> None:
@@ -180,6 +187,7 @@ class SimulatedGuests:
     async def execute(self, vmid: int, argv: Sequence[str]) -> Process:
         """Run a command in the guest's namespaces."""
         running = self._alive(vmid)
+        running.stir()
         entering = [program("nsenter"), f"--target={running.pid}", *ENTER]
         environment = {**running.environment, "PATH": attached.PCT_PATH, "HOME": "/root"}
         return await attached.attach([*entering, *argv], environment=environment)
@@ -187,8 +195,11 @@ class SimulatedGuests:
     async def usage(self, vmid: int) -> Usage:
         """Add up the processes of its pid namespace."""
         running = self._alive(vmid)
-        disk_bytes = await asyncio.to_thread(proc.disk_bytes, [self._guest(vmid)])
-        return await asyncio.to_thread(running.usage, disk_bytes)
+        measured_at, size = self._disks.get(vmid, (0.0, 0))
+        if time.monotonic() - measured_at > DISK_AGE_SECONDS:
+            size = await asyncio.to_thread(proc.disk_bytes, [self._guest(vmid)])
+            self._disks[vmid] = (time.monotonic(), size)
+        return await asyncio.to_thread(running.usage, size, self._namespaces)
 
     def _alive(self, vmid: int) -> Running:
         if not self.is_running(vmid):

@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import sys
+import time
 from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Self
@@ -19,7 +20,10 @@ LISTEN_STATE = "0A"
 _IN_USE = re.compile(r"TCP6?: inuse (\d+)")
 LOOPBACK = ("0100007F", "00000000000000000000000001000000")
 WATCH_SECONDS = 0.3
-"""How often the number of the guest's sockets is looked at."""
+"""How often the number of the guest's sockets is looked at while something happens in it."""
+CALM_SECONDS = 3.0
+"""The same, beyond that, when nothing has happened for `STIRRED_SECONDS`."""
+STIRRED_SECONDS = 20.0
 LOOK_ANYWAY = 30
 """After so many looks its listening ports are read in any case."""
 UNPRIVILEGED_OFFSET = 8000
@@ -50,6 +54,8 @@ class Running:
         """The guest's port to what listens for it on the host."""
         self._refused: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._stirred = asyncio.Event()
+        self._stirred_at = time.monotonic()
 
     @classmethod
     async def start(
@@ -87,6 +93,11 @@ class Running:
         """Return whether the first process lives."""
         return self._process.returncode is None
 
+    def stir(self) -> None:
+        """Note that something happens in the guest, which may listen soon."""
+        self._stirred_at = time.monotonic()
+        self._stirred.set()
+
     async def power_off(self, timeout_seconds: float) -> bool:
         """Ask the first process to end; False if it has not in time."""
         with contextlib.suppress(OSError):
@@ -110,10 +121,10 @@ class Running:
         async with asyncio.timeout(KILL_SECONDS):
             await self._process.wait()
 
-    def usage(self, disk_bytes: int) -> Usage:
+    def usage(self, disk_bytes: int, namespaces: proc.Namespaces) -> Usage:
         """Add up the guest's processes, as the host's `/proc` shows them."""
         ticks, memory_pages = 0, 0
-        for pid in proc.pids_of_namespace(self.pid):
+        for pid in namespaces.pids_like(self.pid):
             with contextlib.suppress(OSError):
                 fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
                 ticks += int(fields[11]) + int(fields[12])
@@ -149,11 +160,17 @@ class Running:
         while self.is_alive():
             with contextlib.suppress(OSError):
                 sockets = _sockets(self.pid)
+                if sockets != last:
+                    self.stir()
                 if sockets != last or looks % LOOK_ANYWAY == 0:
                     last = sockets
                     self._follow(await asyncio.to_thread(_listening, self.pid))
             looks += 1
+            self._stirred.clear()
             await asyncio.sleep(WATCH_SECONDS)
+            if time.monotonic() - self._stirred_at > STIRRED_SECONDS:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stirred.wait(), CALM_SECONDS)
 
     def _follow(self, ports: set[int]) -> None:
         for port in set(self._listeners) - ports:
