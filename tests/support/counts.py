@@ -17,6 +17,7 @@ import nats
 from support.stack import RunningStack
 
 _STATEMENT = re.compile(rb" \[(\d+)\] LOG:  duration: \S+ ms  (?:statement|execute [^:]*): (.*)")
+_LOGGING = ("log_parameter_max_length", "log_min_duration_statement")
 _ENDS = ("COMMIT", "ROLLBACK")
 _CHECKS = ("BEGIN", *_ENDS, "select 1", "select id, subject, payload, headers from outbox")
 _SETTLE_SECONDS = 0.3
@@ -84,12 +85,12 @@ class Counter:
 
     @asynccontextmanager
     async def logging(self) -> AsyncIterator[None]:
-        """Have PostgreSQL write each statement to its log."""
-        await self._set("alter system set log_min_duration_statement = 0")
+        """Have PostgreSQL write each statement to its log, without its values."""
+        await self._set(*(f"alter system set {name} = 0" for name in _LOGGING))
         try:
             yield
         finally:
-            await self._set("alter system reset log_min_duration_statement")
+            await self._set(*(f"alter system reset {name}" for name in _LOGGING))
 
     @asynccontextmanager
     async def counting(self) -> AsyncIterator[Counts]:
@@ -102,11 +103,11 @@ class Counter:
         counts.stored = {stream: last - before.get(stream, 0) for stream, last in after.items()}
         counts.transactions = list(_transactions(self._log, size))
 
-    async def _set(self, statement: str) -> None:
+    async def _set(self, *statements: str) -> None:
         connection = await asyncpg.connect(self._admin_url)
         try:
-            await connection.execute(statement)
-            await connection.execute("select pg_reload_conf()")
+            for statement in (*statements, "select pg_reload_conf()"):
+                await connection.execute(statement)
             await asyncio.sleep(_SETTLE_SECONDS)
         finally:
             await connection.close()
