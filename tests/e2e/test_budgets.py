@@ -36,12 +36,13 @@ class Cost:
 
 
 BUDGETS = {
-    "creation": Cost(statements=400, commits=50, messages=105, processes=10, requests=28),
+    "creation": Cost(statements=420, commits=50, messages=105, processes=10, requests=28),
     "read": Cost(statements=7, commits=1, messages=0, processes=0, requests=0),
     "list": Cost(statements=7, commits=1, messages=0, processes=0, requests=0),
     "poll": Cost(statements=30, commits=6, messages=2, processes=0, requests=1),
 }
-"""At most. One that is lowered by a change is lowered here too."""
+"""At most, on a busy machine too: what follows a running job by its time costs more the longer it takes. A count
+that a change lowers is lowered here too."""
 TIMES = 3
 READS = 20
 """Of one count."""
