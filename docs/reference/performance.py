@@ -140,16 +140,16 @@ def plot(curve: Curve, series: Mapping[str, Points]) -> str:
     for count in counts:
         x, _ = at(count, 0)
         parts.append(f'<text x="{x:.0f}" y="{base + 18}" text-anchor="middle">{count:,.0f}</text>')
-    for (name, points), colour in zip(series.items(), COLOURS, strict=False):
+    for number, ((name, points), colour) in enumerate(zip(series.items(), COLOURS, strict=False)):
         places = [at(*point) for point in points]
         path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
         parts.append(f'<path d="{path}" fill="none" stroke="{colour}" stroke-width="2"/>')
         for (x, y), (_, value) in zip(places, points, strict=True):
             parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>')
-            label = f'<text x="{x:.1f}" y="{y - 8:.1f}" text-anchor="middle" fill="{colour}">'
+            label = f'<text x="{x:.1f}" y="{y + (-8, 18)[number]:.1f}" text-anchor="middle" fill="{colour}">'
             parts.append(f"{label}{_figure(value)}</text>")
-        x, y = places[-1]
-        parts.append(f'<text x="{x + 10:.0f}" y="{y + 4:.0f}" fill="{colour}">{escape(name)}</text>')
+        at_name = f'x="{WIDTH - RIGHT + 12}" y="{TOP + 18 * number}"'
+        parts.append(f'<text {at_name} fill="{colour}">{escape(name)}</text>')
     return "\n".join([*parts, "</svg>\n"])
 
 

@@ -4,6 +4,7 @@ PostgreSQL writes each statement to its log meanwhile, which costs time: nothing
 """
 
 import asyncio
+import collections
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -16,7 +17,9 @@ import nats
 from support.stack import RunningStack
 
 _STATEMENT = re.compile(rb" \[(\d+)\] LOG:  duration: \S+ ms  (?:statement|execute [^:]*): (.*)")
+_LOGGING = ("log_parameter_max_length", "log_min_duration_statement")
 _ENDS = ("COMMIT", "ROLLBACK")
+_CHECKS = ("BEGIN", *_ENDS, "select 1", "select id, subject, payload, headers from outbox")
 _SETTLE_SECONDS = 0.3
 """Until the log shows the statements that have ended."""
 
@@ -49,12 +52,26 @@ class Counts:
         return sum(self.stored.values())
 
     def beyond(self, rest: "Counts") -> "Counts":
-        """Return what does not happen at rest too: other transactions, messages of other streams."""
+        """Return what does not happen at rest too: other transactions, values of other buckets."""
         usual = set(rest.transactions)
+        buckets = {name for name, count in rest.stored.items() if count and name.startswith("KV_")}
         return Counts(
             [each for each in self.transactions if each not in usual],
-            {stream: count for stream, count in self.stored.items() if not rest.stored.get(stream)},
+            {name: count for name, count in self.stored.items() if name not in buckets},
         )
+
+    def each(self, acts: int) -> "Counts":
+        """Return what each of several equal acts did; what happened less often was something else."""
+        shapes = collections.Counter(self.transactions)
+        return Counts(
+            [shape for shape, count in shapes.items() for _ in range(count // acts)],
+            {name: count // acts for name, count in self.stored.items()},
+        )
+
+    def without_checks(self) -> "Counts":
+        """Return it without what only asks whether the database answers, or has something to send."""
+        worked = [each for each in self.transactions if not all(map(_is_check, each))]
+        return Counts(worked, self.stored)
 
 
 class Counter:
@@ -68,12 +85,12 @@ class Counter:
 
     @asynccontextmanager
     async def logging(self) -> AsyncIterator[None]:
-        """Have PostgreSQL write each statement to its log."""
-        await self._set("alter system set log_min_duration_statement = 0")
+        """Have PostgreSQL write each statement to its log, without its values."""
+        await self._set(*(f"alter system set {name} = 0" for name in _LOGGING))
         try:
             yield
         finally:
-            await self._set("alter system reset log_min_duration_statement")
+            await self._set(*(f"alter system reset {name}" for name in _LOGGING))
 
     @asynccontextmanager
     async def counting(self) -> AsyncIterator[Counts]:
@@ -86,11 +103,11 @@ class Counter:
         counts.stored = {stream: last - before.get(stream, 0) for stream, last in after.items()}
         counts.transactions = list(_transactions(self._log, size))
 
-    async def _set(self, statement: str) -> None:
+    async def _set(self, *statements: str) -> None:
         connection = await asyncpg.connect(self._admin_url)
         try:
-            await connection.execute(statement)
-            await connection.execute("select pg_reload_conf()")
+            for statement in (*statements, "select pg_reload_conf()"):
+                await connection.execute(statement)
             await asyncio.sleep(_SETTLE_SECONDS)
         finally:
             await connection.close()
@@ -120,6 +137,10 @@ def _transactions(log: Path, offset: int) -> Iterator[Transaction]:
             )
             if not is_ping and not is_inside:
                 yield tuple(opened.pop(found[1]))
+
+
+def _is_check(statement: str) -> bool:
+    return statement.startswith(_CHECKS)
 
 
 def _since_ping(statements: list[str]) -> list[str]:
