@@ -406,3 +406,31 @@ async def test_arguments_are_those_of_the_kind(
 
     assert response.status_code == 422
     assert [each["field"] for each in response.json()["errors"]] == [field]
+
+
+@pytest.mark.parametrize(
+    "path", ["containers/c-1", "jobs/job-1", "jobs/no-such", "jobs/NOT-AN-ID", "jobs/a%00b"]
+)
+async def test_a_read_is_answered_alike_on_both_ways(user: httpx.AsyncClient, path: str) -> None:
+    """With a query FastAPI finds the handler, without one the front does: nothing tells them apart."""
+    short, long = await user.get(f"/api/v1/{path}"), await user.get(f"/api/v1/{path}?one=more")
+    wrong = await user.put(f"/api/v1/{path}")
+
+    varies = {"date", "x-correlation-id"}
+    heads = [
+        {name: text for name, text in each.headers.items() if name not in varies} for each in (short, long)
+    ]
+    bodies = [each.text.replace(each.headers["x-correlation-id"], "") for each in (short, long)]
+    assert short.status_code == long.status_code
+    assert heads[0] == heads[1]
+    assert bodies[0] == bodies[1]
+    assert "GET" in wrong.headers["allow"]
+
+
+async def test_a_large_body_of_a_read_harms_nothing(user: httpx.AsyncClient) -> None:
+    """Nobody reads it; the connection is as good as before."""
+    for _ in range(2):
+        answer = await user.request("GET", "/api/v1/version", content=b"x" * 3_000_000)
+
+        assert answer.status_code == httpx.codes.OK
+    assert (await user.get("/api/v1/jobs/job-1")).status_code == httpx.codes.OK
