@@ -51,7 +51,7 @@ class UnitOfWork:
         """Return the reply that the same request got under its key; None if there is none."""
         if call.idempotency_key is None:
             return None
-        async with self.database.begin() as tx:
+        async with self.database.autocommit() as tx:
             return await _stored_reply(tx, call, action, request)
 
     async def once(

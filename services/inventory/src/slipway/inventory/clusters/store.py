@@ -96,7 +96,7 @@ class ClusterStore:
         Raises:
             ClusterNotFound: if there is none, or if the only one is not the only one; names the field.
         """
-        async with self._database.begin() as tx:
+        async with self._database.autocommit() as tx:
             row = await (find_cluster(tx, cluster) if cluster else _only(tx))
             seen = (await seen_of(tx, [row.id]))[row.id]
         return StoredCluster(

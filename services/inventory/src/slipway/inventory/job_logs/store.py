@@ -41,7 +41,7 @@ class JobLogStore:
             .order_by(jobs.c.id)
             .limit(_AT_ONCE)
         )
-        async with self._database.begin() as tx:
+        async with self._database.autocommit() as tx:
             return [Unarchived(row.id, row.ended_at) for row in await tx.execute(query)]
 
     async def keep(self, job: Id, parts: Sequence[Part], *, at: Moment) -> None:
