@@ -1,4 +1,4 @@
-"""A service that runs has imported what it needs, and nothing else: each import is memory and a later start."""
+"""A service that runs has imported what it needs, and nothing else."""
 
 import subprocess
 import sys
