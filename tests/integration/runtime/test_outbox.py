@@ -239,7 +239,7 @@ from slipway.runtime.database.engine import Database
 from slipway.runtime.database import outbox
 from slipway.runtime.process.settings import DatabaseSettings, ServiceSettings
 
-outbox.IDLE_SECONDS = 3
+outbox.IDLE_SECONDS, outbox.POLL_SECONDS = 3, 1
 
 async def main():
     bus = Bus(ServiceSettings(nats_url=sys.argv[1]), service="inventory")

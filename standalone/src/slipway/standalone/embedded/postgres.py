@@ -135,7 +135,10 @@ class EmbeddedPostgres(EmbeddedServer):
             "port": str(self._port),
             "unix_socket_directories": str(self._folder),
             "max_connections": str(self._options.max_connections),
-            "shared_buffers": "64MB",
+            "shared_buffers": "32MB",
+            # Processes that only large reads, or replication, need.
+            "io_method": "sync",
+            "max_logical_replication_workers": "0",
             "password_encryption": "scram-sha-256",
             "log_statement": "none",
         }

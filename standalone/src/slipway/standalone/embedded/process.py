@@ -75,12 +75,15 @@ class Server:
         account: Account,
         log: Path,
         stop_signal: signal.Signals,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
         self._log = log
         self._stop_signal = stop_signal
         with log.open("ab") as output:
-            self._process = run_as(account, command, output=output, ends_with=stop_signal)
+            self._process = run_as(
+                account, command, output=output, ends_with=stop_signal, environment=environment
+            )
 
     @property
     def pid(self) -> int:

@@ -1,9 +1,10 @@
 """What the embedded servers have in common: a folder, a port, a log file, and one process."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from signal import Signals
+from types import MappingProxyType
 from typing import ClassVar
 
 from slipway.standalone.embedded.ports import free_port
@@ -19,6 +20,8 @@ class EmbeddedServer(ABC):
     """What messages call it."""
     stop_signal: ClassVar[Signals]
     """Ends it in good order; open transactions are rolled back."""
+    environment: ClassVar[Mapping[str, str]] = MappingProxyType({})
+    """What it has in its environment beside the usual."""
 
     def __init__(self, data: Path, port: int) -> None:
         self.log = data / f"{self.name}.log"
@@ -43,7 +46,12 @@ class EmbeddedServer(ABC):
     def launch(self) -> None:
         """Start the process; on the main thread, whose end would end it."""
         self._server = Server(
-            self.program, self.command(), account=self._account, log=self.log, stop_signal=self.stop_signal
+            self.program,
+            self.command(),
+            account=self._account,
+            log=self.log,
+            stop_signal=self.stop_signal,
+            environment=self.environment,
         )
 
     def stop(self) -> None:

@@ -12,12 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-from alembic.config import Config
-from alembic.runtime.environment import EnvironmentContext
-from alembic.script import ScriptDirectory
-from alembic.util import CommandError
 from pydantic_core import from_json
-from sqlalchemy import Connection, event, text
+from sqlalchemy import event, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -166,12 +162,14 @@ async def migrate(settings: DatabaseSettings, folder: Path) -> None:
     Raises:
         SettingsProblem: if a newer version has migrated the schema.
     """
+    from slipway.runtime.database.upgrade import CommandError, upgrade  # noqa: PLC0415 - brings alembic along
+
     engine = _engine(settings, command_timeout=None, poolclass=NullPool)
     try:
         with needs_database("The database did not answer."):
             async with engine.begin() as connection:
                 await _prepare(connection, settings.database_schema)
-                await connection.run_sync(_upgrade, settings.database_schema, folder)
+                await connection.run_sync(upgrade, settings.database_schema, folder)
     except CommandError as error:
         problem = f"its schema {settings.database_schema} can't be migrated by this version: {error}"
         raise SettingsProblem(f"SLIPWAY_DATABASE_URL: {problem}") from error
@@ -187,24 +185,6 @@ async def _prepare(connection: AsyncConnection, schema: str) -> None:
     if not exists:
         await connection.execute(text(f'create schema "{schema}"'))
     await connection.execute(text(f'revoke all on schema "{schema}" from public'))
-
-
-def _upgrade(connection: Connection, schema: str, folder: Path) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(folder).replace("%", "%%"))
-    config.set_main_option("version_locations", str(folder).replace("%", "%%"))
-    config.set_main_option("path_separator", "newline")
-    script = ScriptDirectory.from_config(config)
-
-    def to_newest(revision: Any, _context: Any) -> Any:
-        steps = script._upgrade_revs("head", revision)  # noqa: SLF001 - alembic's own commands call it so
-        for step in steps:
-            log.info("migration", schema=schema, step=str(step))
-        return steps
-
-    with EnvironmentContext(config, script, fn=to_newest) as environment:
-        environment.configure(connection=connection, version_table_schema=schema)
-        environment.run_migrations()
 
 
 def _closing_within(seconds: float) -> type[asyncpg.Connection]:
