@@ -55,9 +55,9 @@ async def _batch(side: Side, replicas: list[int]) -> tuple[float, float, float]:
     """Create a batch; its seconds, Slipway's CPU seconds beyond its rest, and all with the lab."""
     lab = side.stack.endpoints["pids"]["lab"]
     ours, before = side.pids | set(replicas), family(lab)
-    resting = cpu_seconds(ours)
+    before_rest = cpu_seconds(ours)
     await asyncio.sleep(REST_SECONDS)
-    rate = (cpu_seconds(ours) - resting) / REST_SECONDS
+    rate = (cpu_seconds(ours) - before_rest) / REST_SECONDS
     used, used_by_lab = cpu_seconds(ours), cpu_seconds(before, with_ended=True)
     began = time.monotonic()
     async with side.stack.client() as api:

@@ -142,9 +142,9 @@ async def _turn(side: Side, count: int) -> Turn:
     pause = max(1 / EVENTS_PER_SECOND, count / DELIVERIES_PER_SECOND)
     async with _viewers(side, count, events) as processes:
         await asyncio.gather(*map(_answer, processes))
-        resting, began = _cpu_seconds(side.pid), time.monotonic()
+        before_rest, began = _cpu_seconds(side.pid), time.monotonic()
         await asyncio.sleep(REST_SECONDS)
-        at_rest = (_cpu_seconds(side.pid) - resting) / (time.monotonic() - began)
+        at_rest = (_cpu_seconds(side.pid) - before_rest) / (time.monotonic() - began)
         used, began = _cpu_seconds(side.pid), time.monotonic()
         for number in range(events):
             await asyncio.sleep(began + number * pause - time.monotonic())
