@@ -16,7 +16,8 @@ from bench.processes import cpu_seconds, family
 from support.stack import RunningStack, running_stack, stack_folder
 
 ROOT = Path(__file__).parents[1]
-CACHE = ROOT / ".bench"
+CACHE = ROOT / ".bench" / "baseline"
+"""Two folders deep: tests of the layout take what lies higher for parts of Slipway."""
 COMMIT = "1cc96ad"
 LIMITS = {"SLIPWAY_NODE_CREATIONS": "8"}
 LAB = ("--lab", "--guests", "simulated")
@@ -102,7 +103,7 @@ def make_baseline() -> None:
     folder = BASELINE.root
     if not (folder / ".git").exists():
         shutil.rmtree(folder, ignore_errors=True)
-        folder.parent.mkdir(exist_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
         clone = ["git", "clone", "--quiet", "--shared", "--no-checkout", str(ROOT), str(folder)]
         subprocess.run(clone, check=True, timeout=300)
         subprocess.run(["git", "-C", str(folder), "checkout", "--quiet", COMMIT], check=True, timeout=300)

@@ -34,7 +34,7 @@ async def measured(sides: list[Side]) -> list[Row]:
         await _created(side)
     for _ in range(TURNS):
         for side in sides:
-            rate = await _rate_at_rest(side)
+            rate = await _share_at_rest(side)
             used, began = side.cpu(), time.monotonic()
             for _ in range(BLOCK):
                 begun[side.name].append(await _created(side))
@@ -54,7 +54,7 @@ def _empty(sides: list[Side]) -> Values:
     return {side.name: [] for side in sides}
 
 
-async def _rate_at_rest(side: Side) -> float:
+async def _share_at_rest(side: Side) -> float:
     """Return the share of a core that a stack uses when nothing happens."""
     used = side.cpu()
     await asyncio.sleep(REST_SECONDS)
@@ -98,7 +98,7 @@ async def _batches(sides: list[Side]) -> list[Row]:
     for size in BATCHES:
         cpu, seconds = _empty(sides), _empty(sides)
         for side in sides:
-            rate = await _rate_at_rest(side)
+            rate = await _share_at_rest(side)
             used, began = side.cpu(), time.monotonic()
             await _created(side, count=size)
             took = time.monotonic() - began

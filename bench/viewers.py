@@ -17,25 +17,27 @@ import secrets
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from statistics import median
 
 import nats
 
-from bench.table import Row, percentile
+from bench import builds
+from bench.table import Row, compared, figure, percentile
 from slipway.contracts.job_events import JobLog, LogLine
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.process.settings import ServiceSettings
 from slipway.standalone.embedded.nats import EmbeddedNats
+from support.folders import open_folder
 from support.stack import RunningStack, create
 
 VIEWERS = (1, 100, 500, 2000)
-ROUNDS = 3
+ROUNDS = 2
 MOST_EVENTS = 200
 """Of one turn."""
 MOST_DELIVERIES = 50_000
@@ -75,66 +77,63 @@ class Turn:
     p99_ms: float
 
 
-@dataclass(slots=True)
-class Figures:
-    """The turns of one side."""
-
-    turns: list[Turn] = field(default_factory=list)
-
-    def __str__(self) -> str:
-        """Name the medians."""
-        return f"{self.cpu_us:.1f} µs CPU, {self.p50_ms:.2f} / {self.p99_ms:.2f} ms"
-
-    @property
-    def cpu_us(self) -> float:
-        """For one delivery."""
-        return median(turn.cpu_us for turn in self.turns)
-
-    @property
-    def p50_ms(self) -> float:
-        """From the publish call to the viewer."""
-        return median(turn.p50_ms for turn in self.turns)
-
-    @property
-    def p99_ms(self) -> float:
-        """From the publish call to the viewer."""
-        return median(turn.p99_ms for turn in self.turns)
-
-
-async def measured(stack: RunningStack) -> list[Row]:
+async def measured(stacks: list[builds.Side]) -> list[Row]:
     """Publish events to more and more viewers, then to one whose peer stores nothing."""
     rows = []
-    with tempfile.TemporaryDirectory(prefix="slipway-bench-") as name:
-        folder = Path(name)
+    with open_folder("bench") as folder:
         await asyncio.to_thread(_install, folder)
-        async with stack.client() as api, _provisioner(stack) as bus:
-            await api.put(MAINTENANCE)
-            body = {"template": "debian-base", "hostname": f"many-{secrets.token_hex(4)}"}
-            job = (await create(api, **body))["job"]["id"]
-            gateway = _gateway(stack, bus, job)
-            key = stack.endpoints["nats_nkey_file"]
+        async with contextlib.AsyncExitStack() as opened:
+            gateways = {each.name: await opened.enter_async_context(_waiting_job(each)) for each in stacks}
+            ours, job = gateways[stacks[0].name]
+            endpoints = stacks[0].stack.endpoints
             subject = f"slipway.live.{JobLog.subject.replace('{id}', job)}"
-            with _peer(folder, stack.endpoints["nats"], subject, gateway.publish, key) as peer:
+            sides = {name: gateway for name, (gateway, _) in gateways.items()}
+            with _peer(folder, endpoints["nats"], subject, ours.publish, endpoints["nats_nkey_file"]) as peer:
                 for count in VIEWERS:
-                    what = f"an event to {count} viewer{'s' if count > 1 else ''}: a delivery, p50 / p99"
-                    rows.append(await _compared(what, gateway, peer, count, "Node, same events"))
+                    what = f"an event to {count:,} viewer{'s' if count > 1 else ''}"
+                    rows += await _compared(what, sides, peer, count, "Node, same events")
             async with _plain_bus(folder) as (url, publish):
                 with _peer(folder, url, "bench", publish) as peer:
-                    what = "a write to one viewer's SSE, p50 / p99"
-                    rows.append(await _compared(what, gateway, peer, 1, "Node, nothing stored"))
-            await api.post(f"/api/v1/jobs/{job}/cancel")
-            await api.delete(MAINTENANCE)
+                    what = "a write to one viewer's SSE"
+                    rows += await _compared(what, sides, peer, 1, "Node, nothing stored")
     return rows
 
 
-async def _compared(what: str, gateway: Side, peer: Side, count: int, beside: str) -> Row:
-    """Let both take turns."""
-    ours, theirs = Figures(), Figures()
+@contextlib.asynccontextmanager
+async def _waiting_job(side: builds.Side) -> AsyncIterator[tuple[Side, str]]:
+    """Have a job that waits; the gateway with its viewers, and its id."""
+    async with side.stack.client() as api, _provisioner(side.stack) as bus:
+        await api.put(MAINTENANCE)
+        body = {"template": "debian-base", "hostname": f"many-{secrets.token_hex(4)}"}
+        job = (await create(api, **body))["job"]["id"]
+        yield _gateway(side.stack, bus, job), job
+        await api.post(f"/api/v1/jobs/{job}/cancel")
+        await api.delete(MAINTENANCE)
+
+
+async def _compared(
+    what: str, gateways: Mapping[str, Side], peer: Side, count: int, beside: str
+) -> list[Row]:
+    """Let all take turns."""
+    turns: dict[str, list[Turn]] = {name: [] for name in (*gateways, beside)}
     for _ in range(ROUNDS):
-        ours.turns.append(await _turn(gateway, count))
-        theirs.turns.append(await _turn(peer, count))
-    ratios = f"ratios {ours.cpu_us / theirs.cpu_us:.2f}, {ours.p50_ms / theirs.p50_ms:.2f}"
-    return Row(what, str(ours), f"{beside}: {theirs}; {ratios} / {ours.p99_ms / theirs.p99_ms:.2f}")
+        for name, side in {**gateways, beside: peer}.items():
+            turns[name].append(await _turn(side, count))
+    theirs = turns.pop(beside)
+
+    def row(part: str, unit: str, value: Callable[[Turn], float]) -> Row:
+        values = {name: [value(turn) for turn in each] for name, each in turns.items()}
+        peer = median(map(value, theirs))
+        ratio = median(next(iter(values.values()))) / peer
+        return compared(
+            f"{what}, {part}", values, unit, f"{beside}: {figure(peer)} {unit}, ratio {ratio:.2f}"
+        )
+
+    return [
+        row("CPU of the gateway for a delivery", "µs", attrgetter("cpu_us")),
+        row("p50", "ms", attrgetter("p50_ms")),
+        row("p99", "ms", attrgetter("p99_ms")),
+    ]
 
 
 async def _turn(side: Side, count: int) -> Turn:
@@ -143,9 +142,9 @@ async def _turn(side: Side, count: int) -> Turn:
     pause = max(1 / EVENTS_PER_SECOND, count / DELIVERIES_PER_SECOND)
     async with _viewers(side, count, events) as processes:
         await asyncio.gather(*map(_answer, processes))
-        idle, began = _cpu_seconds(side.pid), time.monotonic()
+        before_rest, began = _cpu_seconds(side.pid), time.monotonic()
         await asyncio.sleep(REST_SECONDS)
-        at_rest = (_cpu_seconds(side.pid) - idle) / (time.monotonic() - began)
+        at_rest = (_cpu_seconds(side.pid) - before_rest) / (time.monotonic() - began)
         used, began = _cpu_seconds(side.pid), time.monotonic()
         for number in range(events):
             await asyncio.sleep(began + number * pause - time.monotonic())

@@ -41,8 +41,8 @@ BUDGETS = {
     "list": Cost(statements=7, commits=1, messages=0, processes=0, requests=0),
     "poll": Cost(statements=30, commits=6, messages=2, processes=0, requests=1),
 }
-"""At most, on a busy machine too: what follows a running job by its time costs more the longer it takes. A
-count that a change lowers is lowered here too."""
+"""At most, on a busy machine too: what is asked while a job runs costs more the longer it takes. A count
+that a change lowers is lowered here too."""
 TIMES = 3
 READS = 20
 """Of one count."""
