@@ -69,12 +69,13 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module", params=sorted(WITHOUT))
-def installed(
-    request: pytest.FixtureRequest, wheels: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Installed:
-    """One service, installed from wheels with the locked versions and nothing undeclared."""
+def installed(request: pytest.FixtureRequest, wheels: Path) -> Installed:
+    """One service, installed from wheels with the locked versions and nothing undeclared.
+
+    Each takes the place of the one before, so that what Python compiled of shared packages serves all.
+    """
     service: str = request.param
-    home = tmp_path_factory.mktemp(service)
+    home = wheels / "service"
     python = home / "bin" / "python"
     own = [next(wheels.glob(f"{part.replace('-', '_')}-*.whl")) for part in _own(f"slipway-{service}")]
     uv("venv", "--clear", "--python", sys.executable, str(home))
@@ -86,7 +87,7 @@ def installed(
 
 @pytest.fixture
 async def environment(
-    installed: Installed, nats_server: EmbeddedNats, databases: Databases, tmp_path: Path
+    installed: Installed, nats_server: EmbeddedNats, databases: Databases, wheels: Path, tmp_path: Path
 ) -> dict[str, str]:
     """The service's environment: a bus, its keys, its empty database."""
     keys = generate(tmp_path / "keys")
@@ -103,10 +104,11 @@ async def environment(
         "catalog": {"TEMPLATES_DIR": str(ROOT / "infra/lxc/templates")},
     }
     if installed.service in own:
-        settings = await databases.make(installed.service)
-        every["DATABASE_URL"] = settings.database_url.get_secret_value()
+        database = await databases.make(installed.service)
+        every["DATABASE_URL"] = database.database_url.get_secret_value()
     variables = every | own.get(installed.service, {})
-    return {"PATH": os.environ["PATH"], **{f"SLIPWAY_{name}": value for name, value in variables.items()}}
+    settings = {f"SLIPWAY_{name}": value for name, value in variables.items()}
+    return {"PATH": os.environ["PATH"], "PYTHONPYCACHEPREFIX": str(wheels / "compiled"), **settings}
 
 
 @pytest.mark.parametrize("service", sorted(WITHOUT))
