@@ -58,7 +58,7 @@ READ: Select[Any] = select(
 ).join(clusters)
 """What `container_document` needs, in one statement: its row, its job and the rest are of one moment."""
 _SHAPES = 256
-"""Statements that are prepared: a list has another one for each set of filters."""
+"""Statements that stay compiled: a list has another one for each set of filters."""
 _ORDERS = MappingProxyType(
     {"created": containers.c.id, "hostname": containers.c.hostname, "vmid": containers.c.vmid}
 )
