@@ -105,6 +105,19 @@ async def test_while_the_task_waits_events_are_written_at_once(ends: Ends) -> No
     assert await ends.received() == []
 
 
+async def test_events_of_a_burst_are_gathered_for_the_task(ends: Ends) -> None:
+    """A write for each event and viewer would keep the gateway from all else."""
+    taking = asyncio.create_task(ends.viewer.take(within_seconds=5))
+    await asyncio.sleep(0)
+
+    burst = [Item.of(number, SUBJECT + "log", b"{}") for number in range(1, 5)]
+    for each in burst:
+        ends.viewer.put(each, None)
+
+    assert await taking == burst
+    assert await ends.received() == []
+
+
 async def test_nothing_overtakes_what_the_task_is_sending(ends: Ends) -> None:
     """From the first event that waits until the task waits again, all wait."""
     before = ends.put()

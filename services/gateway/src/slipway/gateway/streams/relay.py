@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 from prometheus_client import Counter, Gauge
 
@@ -73,6 +74,7 @@ class Relay:
         self._jobs: dict[str, set[Viewer]] = {}
         self._fleet: set[Viewer] = set()
         self._notice: bytes | None = None
+        self._subscription: Subscription | None = None
         self.attached = asyncio.Event()
         """Set once events arrive."""
 
@@ -111,7 +113,8 @@ class Relay:
     async def run(self) -> None:
         """Relay until cancelled."""
         connection = self._bus.connection
-        listening = await connection.subscribe(f"{LIVE_PREFIX}{EVERYTHING}", cb=self._arrived)
+        subscription = await connection.subscribe(f"{LIVE_PREFIX}{EVERYTHING}", cb=self._arrived)
+        self._subscription = subscription
         try:
             await wait_until_connected(connection, within_seconds=5)
             await self._look()
@@ -123,7 +126,7 @@ class Relay:
         finally:
             self.attached.clear()
             with contextlib.suppress(NatsError):
-                await listening.unsubscribe()
+                await subscription.unsubscribe()
 
     @contextlib.contextmanager
     def viewing(self, viewer: Viewer) -> Iterator[int]:
@@ -157,7 +160,8 @@ class Relay:
             except Unavailable as error:
                 log.warning("event gap not recovered", after=self._last, reason=error.message)
                 await asyncio.sleep(AGAIN_SECONDS)
-        self._deliver(sequence, headers.get("Nats-Subject", ""), message.data)
+        is_alone = self._subscription is not None and self._subscription.pending_msgs == 0
+        self._deliver(sequence, headers.get("Nats-Subject", ""), message.data, is_alone=is_alone)
 
     async def _look(self) -> None:
         """Compare with the stream's end: events may be missing with nothing after them."""
@@ -205,7 +209,8 @@ class Relay:
                 self._deliver(each.sequence, each.subject, each.payload)
         return True
 
-    def _deliver(self, sequence: int, subject: str, payload: bytes) -> None:
+    def _deliver(self, sequence: int, subject: str, payload: bytes, *, is_alone: bool = False) -> None:
+        """Give an event to its viewers: at once, or gathered with those that follow if it is not alone."""
         if sequence <= self._last:
             return
         self._last = sequence
@@ -213,7 +218,7 @@ class Relay:
             return
         item = Item.of(sequence, subject, payload)
         self._stored.append(item)
-        framed = chunk(item.frame)
+        framed = chunk(item.frame) if is_alone else None
         if subject.startswith(JOB_PREFIX):
             for viewer in self._jobs.get(subject.split(".")[4], ()):
                 viewer.put(item, framed)

@@ -77,17 +77,18 @@ class Viewer:
             subject.startswith(JOB_PREFIX) and subject.endswith(".log")
         )
 
-    def put(self, item: Item, framed: bytes) -> None:
+    def put(self, item: Item, framed: bytes | None) -> None:
         """Write an event at once if nothing else is on its way; otherwise let it wait.
 
         A job's last waits for the task, which ends the stream. The viewer is dropped if too many wait.
 
         Args:
             item: comes after all that were put before.
-            framed: its frame as a chunk.
+            framed: its frame as a chunk; None if it is to wait for others that are on their way.
         """
         if (
-            self._is_idle
+            framed is not None
+            and self._is_idle
             and self.writer is not None
             and item.sequence > self.seen
             and not item.is_done
