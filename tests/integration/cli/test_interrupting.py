@@ -54,6 +54,8 @@ async def test_while_a_command_is_loaded(tmp_path: Path) -> None:
         *(sys.executable, "-m", "slipway.cli", "up", "--data", str(tmp_path / "data")),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        # A shell's background command ignores it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     # It calls itself that before it imports.
     await until(
@@ -62,7 +64,7 @@ async def test_while_a_command_is_loaded(tmp_path: Path) -> None:
 
     process.send_signal(signal.SIGINT)
 
-    assert await process.communicate() == (b"", b"")
+    assert await asyncio.wait_for(process.communicate(), END_SECONDS) == (b"", b"")
     assert process.returncode == -signal.SIGINT
 
 
