@@ -77,7 +77,7 @@ async def test_page_replaces_it(api: httpx.AsyncClient, signed_in: Browsing) -> 
     fetched = page.locator(".log-line", has_text="fetched")
     seen: set[str] = set()
 
-    await expect(fetched).to_have_count(1)
+    await expect(fetched).to_have_count(1, timeout=60_000)
     while "fetched 100 %" not in seen:
         seen |= {*await fetched.all_inner_texts()}
         assert await fetched.count() == 1

@@ -19,6 +19,8 @@ export class LogPane {
   #parts = new Map();
   /** @type {HTMLElement | null} */
   #unfinished = null;
+  /** @type {HTMLElement[]} */
+  #replaced = [];
   #source = "";
   #isFollowing = true;
   #frame = 0;
@@ -100,7 +102,10 @@ export class LogPane {
 
   #replaceUnfinished() {
     this.#waiting = this.#waiting.filter((row) => row !== this.#unfinished);
-    this.#unfinished?.remove();
+    if (this.#unfinished) {
+      // Removed when what replaces it is drawn: there is no moment without either.
+      this.#replaced.push(this.#unfinished);
+    }
   }
 
   /** @param {HTMLElement} node */
@@ -115,6 +120,7 @@ export class LogPane {
   #draw() {
     this.#frame = 0;
     this.nothing.hidden = true;
+    this.#replaced.splice(0).forEach((row) => row.remove());
     this.lines.append(...this.#waiting.splice(0));
     while (this.lines.childElementCount > MOST_LINES) {
       this.lines.firstElementChild.remove();
