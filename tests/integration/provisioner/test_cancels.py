@@ -6,6 +6,7 @@ import time
 import pytest
 
 from slipway.contracts.job_kinds import JobKind
+from slipway.contracts.jobs import RunJob
 from slipway.contracts.values import JobState, OnFailure
 from slipway.lab import faults
 from slipway.lab.faults.scope import Fault
@@ -30,13 +31,21 @@ async def until_runs(ground: Ground, kind: str) -> None:
     await until(lambda: running(ground, kind), within_seconds=20)
 
 
-async def test_a_script_that_ignores_the_request_to_end(ground: Ground) -> None:
-    """It is gone at once, its processes too."""
+async def until_script_sleeps(
+    ground: Ground, script: str, seconds: str
+) -> "tuple[RunJob, asyncio.Task[None]]":
+    """Begin a creation with a script, and wait until it sleeps for so long; return its order and its run."""
     await ground.worker.listen()
-    bundle = await ground.bundle(a="trap '' TERM\necho hi\nsleep 98761\n")
+    bundle = await ground.bundle(a=f"{script}\nsleep {seconds}\n")
     command = await ground.command(JobKind.CREATE, bundle=bundle)
     going = ground.begin(command)
-    await until(lambda: bool(processes_of("sleep", "98761")), within_seconds=30)
+    await until(lambda: bool(processes_of("sleep", seconds)), within_seconds=30)
+    return command, going
+
+
+async def test_a_script_that_ignores_the_request_to_end(ground: Ground) -> None:
+    """It is gone at once, its processes too."""
+    command, going = await until_script_sleeps(ground, "trap '' TERM\necho hi", "98761")
 
     began = time.monotonic()
     await ground.cancel(command)
@@ -50,11 +59,7 @@ async def test_a_script_that_ignores_the_request_to_end(ground: Ground) -> None:
 
 async def test_a_connection_that_dies_under_the_end_of_a_script(ground: Ground) -> None:
     """The end is asked for again over another one: nothing of the script is left."""
-    await ground.worker.listen()
-    bundle = await ground.bundle(a="echo hi\nsleep 98762\n")
-    command = await ground.command(JobKind.CREATE, bundle=bundle)
-    going = ground.begin(command)
-    await until(lambda: bool(processes_of("sleep", "98762")), within_seconds=30)
+    command, going = await until_script_sleeps(ground, "echo hi", "98762")
     dropped = faults.SshDropped(match='finish "$2"')
     ground.lab.faults.order(dropped)
 

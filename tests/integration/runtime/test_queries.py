@@ -224,13 +224,14 @@ async def test_trap_09_a_rolling_restart_under_load_fails_no_query(make_bus: Mak
     assert answered > 200
 
 
+async def endless(_query: Echo, _call: Call) -> Value:
+    """Answer long after the test."""
+    await asyncio.sleep(60)
+    return Done()
+
+
 async def test_a_query_that_outlives_the_drain_is_answered_as_unavailable(make_bus: MakeBus) -> None:
     """Out of time on the way down, the asker hears so at once and need not wait for its timeout."""
-
-    async def endless(_query: Echo, _call: Call) -> Value:
-        await asyncio.sleep(60)
-        return Done()
-
     inventory = await make_bus("inventory", lambda bus: bus.answer(Echo, endless), graceful_timeout=0.3)
     gateway = await make_bus("gateway")
     asking = asyncio.create_task(gateway.ask(Echo(text=""), timeout=timedelta(seconds=20)))
@@ -244,11 +245,6 @@ async def test_a_query_that_outlives_the_drain_is_answered_as_unavailable(make_b
 
 async def test_queries_that_wait_for_others_hear_that_the_service_stops(make_bus: MakeBus) -> None:
     """More than run at once, and none ends: each asker hears at once, also one that never had its turn."""
-
-    async def endless(_query: Echo, _call: Call) -> Value:
-        await asyncio.sleep(60)
-        return Done()
-
     inventory = await make_bus("inventory", lambda bus: bus.answer(Echo, endless), graceful_timeout=0.3)
     gateway = await make_bus("gateway")
     asking = [asyncio.create_task(gateway.ask(Echo(text=""), timeout=TIMEOUT)) for _ in range(3 * WORKERS)]
