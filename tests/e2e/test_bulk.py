@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from slipway.client.sse import ServerEvent, follow
+from slipway.client.sse import ServerEvent
 from support.lab import most_tasks
 from support.stack import RunningStack, job_events
 
@@ -39,7 +39,7 @@ async def test_a_fleet_from_its_creation_to_its_deletion(api: httpx.AsyncClient,
     )
     assert done == Counter(range(SIZE))
     job = events[-1].content["id"]
-    again = await resumed(api, job, events[SIZE])
+    again = await job_events(api, job, after=events[SIZE].id)
     assert [event.id for event in again] == [event.id for event in events[SIZE + 1 :]]
     page = (await api.get("/api/v1/containers", params={"q": name})).json()
     assert {each["hostname"] for each in page["items"]} == {f"{name}-{n}" for n in range(1, SIZE + 1)}
@@ -138,8 +138,3 @@ def most_at_once(events: list[ServerEvent]) -> int:
             states[event.content["index"]] = event.content["state"]
             most = max(most, sum(state == "running" for state in states.values()))
     return most
-
-
-async def resumed(api: httpx.AsyncClient, job: str, seen: ServerEvent) -> list[ServerEvent]:
-    """Follow a batch from after an event."""
-    return [event async for event in follow(api, f"/api/v1/jobs/{job}/events", last_event_id=seen.id)]

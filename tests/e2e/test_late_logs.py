@@ -1,12 +1,10 @@
 """A job log is whole after the bus has forgotten them."""
 
-import asyncio
 import secrets
 
 import httpx
 import nats
 
-from slipway.client.sse import ServerEvent, follow
 from slipway.contracts.job_logs import GetJobLog
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.process.settings import ServiceSettings
@@ -27,7 +25,7 @@ async def test_job_log_outlives_the_bus(stack: RunningStack, api: httpx.AsyncCli
     log_after = (await api.get(f"/api/v1/jobs/{job}/log")).text
     after = await job_events(api, job)
     middle = before[len(before) // 2]
-    resumed = await _resumed(api, job, str(middle.id))
+    resumed = await job_events(api, job, after=middle.id)
 
     assert left == 0
     assert "number 1999\n" in log_before
@@ -64,9 +62,3 @@ async def _purge(stack: RunningStack, job: str) -> int:
         return len((await bus.stream_info(EVENTS, subjects_filter=subject)).state.subjects or {})
     finally:
         await client.close()
-
-
-async def _resumed(api: httpx.AsyncClient, job: str, last: str) -> list[ServerEvent]:
-    path = f"/api/v1/jobs/{job}/events?last_event_id={last}"
-    async with asyncio.timeout(20):
-        return [event async for event in follow(api, path)]

@@ -117,13 +117,17 @@ def stack_folder() -> Iterator[Path]:
             remove_place(folder / "data")
 
 
-async def job_events(client: httpx.AsyncClient, job: str) -> list[ServerEvent]:
-    """Follow a job to its end; all its events. A job without an end is reported as it stands."""
+async def job_events(client: httpx.AsyncClient, job: str, *, after: str | None = None) -> list[ServerEvent]:
+    """Follow a job to its end; its events after one. A job without an end is reported as it stands.
+
+    Parts that are away are sent to every viewer (`outage`): they are none of the job's events.
+    """
     events: list[ServerEvent] = []
     try:
         async with asyncio.timeout(JOB_SECONDS):
-            async for event in follow(client, f"/api/v1/jobs/{job}/events"):
-                events.append(event)  # noqa: PERF401  what came before a timeout is reported
+            async for event in follow(client, f"/api/v1/jobs/{job}/events", last_event_id=after):
+                if event.kind != "outage":
+                    events.append(event)  # noqa: PERF401  what came before a timeout is reported
     except TimeoutError:
         texts = [event.text for event in events[-5:]]
         stands = (await client.get(f"/api/v1/jobs/{job}")).text

@@ -38,6 +38,21 @@ async def test_an_old_list_does_not_undo_what_a_job_has_read(fleet: Fleet) -> No
     assert later.power is Power.RUNNING
 
 
+async def test_an_old_list_that_comes_before_the_end_of_a_job(fleet: Fleet) -> None:  # noqa: F811
+    """It was asked after the job had read the container; the end of the job is news nevertheless."""
+    container = await _made(fleet)
+    store = ObservationStore(fleet.world.tables, Queue(LIMITS))
+    rolled = await _job(fleet, container, JobKind.ROLLBACK, snapshot="before")
+    config = HostConfig(read_at=now(), power=Power.STOPPED, hostname=(await _read(fleet, container)).hostname)
+
+    await store.observe(await _seen(fleet, container, config.read_at + timedelta(seconds=3)))
+    before = await _read(fleet, container)
+    record = await fleet.record(rolled, JobState.SUCCEEDED)
+    await fleet.store(record.model_copy(update={"config": config}), 1)
+
+    assert (before.power, (await _read(fleet, container)).power) == (Power.RUNNING, Power.STOPPED)
+
+
 async def test_nothing_of_a_lost_container_is_shown_as_there(fleet: Fleet) -> None:  # noqa: F811
     """It ran and had an address; a restore that lost it leaves neither."""
     container = await _made(fleet)

@@ -122,8 +122,10 @@ async def test_connections_that_ended_in_the_pool_are_replaced(databases: Databa
     async with AsyncExitStack() as stack:
         connections = [await stack.enter_async_context(database.begin()) for _ in range(opened)]
         pids = {await each.scalar(text("select pg_backend_pid()")) for each in connections}
+        drivers: list[Any] = [(await each.get_raw_connection()).driver_connection for each in connections]
 
     await databases.as_admin(*(f"select pg_terminate_backend({pid})" for pid in pids))
+    await until(lambda: all(driver.is_closed() for driver in drivers))
     async with database.begin() as connection:
         in_transaction = await connection.scalar(text("select pg_backend_pid()"))
     read = await database.fetch("select pg_backend_pid() as pid")

@@ -12,6 +12,7 @@ from slipway.contracts.jobs import Target
 from slipway.contracts.values import PendingChange, Power
 from slipway.inventory.containers.configs import (
     differs,
+    is_newer,
     may_be_old,
     may_have_applied,
     was_started,
@@ -111,3 +112,18 @@ def test_a_list_may_be_older_than_what_the_guest_said_itself(
     """For ten seconds after its config was read, another power in the list is no news."""
     assert may_be_old(seen(), power, AT - timedelta(seconds=later)) is is_old
     assert not may_be_old(seen(), power, None)
+
+
+@pytest.mark.parametrize(
+    ("earlier", "power", "expected"),
+    [
+        (9, Power.RUNNING, True),
+        (10, Power.RUNNING, False),
+        (9, Power.UNKNOWN, False),
+        (-1, Power.UNKNOWN, True),
+    ],
+)
+def test_what_a_guest_said_itself_counts_before_a_list(earlier: int, power: Power, *, expected: bool) -> None:
+    """A list of up to ten seconds later may be older; that a guest is gone is no list's word."""
+    assert is_newer(AT - timedelta(seconds=earlier), power, AT) is expected
+    assert is_newer(AT, power, None)

@@ -40,6 +40,16 @@ def may_be_old(status: GuestStatus, power: Power, config_at: datetime | None) ->
     return status.observed_at < config_at + _OLD
 
 
+def is_newer(read_at: datetime, power: Power, observed_at: datetime | None) -> bool:
+    """Return whether what a guest said itself is newer than the power that is stored.
+
+    A list that shows another one may have been old when it was seen; that a guest is gone was checked.
+    """
+    if observed_at is None:
+        return True
+    return read_at > (observed_at if power is Power.UNKNOWN else observed_at - _OLD)
+
+
 def _is_started_after(status: GuestStatus, moment: datetime) -> bool:
     return status.observed_at - timedelta(seconds=status.uptime_seconds) > moment
 

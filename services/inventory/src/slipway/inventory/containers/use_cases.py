@@ -27,10 +27,11 @@ from slipway.contracts.values import (
     STILL_STARTING,
     WITHOUT_ADDRESS,
     Lifecycle,
+    Power,
 )
 from slipway.inventory.clusters.store import is_removed
 from slipway.inventory.containers.claims import HostnameTaken, claim_names, refuse_busy
-from slipway.inventory.containers.configs import NAME_TAKEN, with_config
+from slipway.inventory.containers.configs import NAME_TAKEN, is_newer, with_config
 from slipway.inventory.containers.lifecycle import HOLDING, Trigger, moved, refuse_deleted
 from slipway.inventory.containers.store import (
     container_row,
@@ -147,7 +148,7 @@ async def applied(
         "pending": {key: each.model_dump(mode="json") for key, each in config.pending.items()},
     }
     changes: dict[str, object] = {"config_at": config.read_at}
-    if config.power is not None and (row.observed_at is None or row.observed_at < config.read_at):
+    if config.power is not None and is_newer(config.read_at, Power(row.power), row.observed_at):
         changes["observed_at"] = config.read_at
         shown["power"] = config.power
     if all(getattr(row, name) == value for name, value in shown.items()):

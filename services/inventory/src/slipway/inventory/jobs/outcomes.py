@@ -25,6 +25,7 @@ from slipway.contracts.values import (
     Power,
 )
 from slipway.inventory.batches.items import decide_item, lock_batch
+from slipway.inventory.containers.configs import is_newer
 from slipway.inventory.containers.lifecycle import (
     LOST,
     TRANSITIONS,
@@ -172,8 +173,7 @@ async def _read_back(tx: AsyncConnection, result: _Outcome) -> None:
         result.events += change.events
         return
     power, at = power_after(record.kind, record.state), record.finished_at
-    is_newer = at is not None and (row.observed_at is None or row.observed_at < at)
-    if power is not None and at is not None and is_newer:
+    if power is not None and at is not None and is_newer(at, Power(row.power), row.observed_at):
         result.changes |= {"power": power, "observed_at": at}
         if row.power != power:
             result.publish(ContainerChanged(id=row.id, power=power, observed_at=at), "power")
