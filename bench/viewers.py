@@ -2,7 +2,8 @@
 
 Beside the gateway stands the usual way in Node (`viewers_peer.mjs`): one subscriber shared by all responses.
 For many viewers it gets the very same stored events from the same bus. For one viewer it gets them through a
-nats-server that stores nothing, while Slipway's event is on disk before it is passed on.
+nats-server that stores nothing, while Slipway's event is on disk before it is passed on. The floor
+(`viewers_floor.py`) has no bus: it writes as many bytes to each connection, and does nothing else.
 
 The events are published as the provisioner would, to a job that waits (its node is in maintenance, so that
 nothing else happens); the viewers are plain sockets in processes of their own (`viewer_sockets.py`). Gateway
@@ -49,6 +50,7 @@ REST_SECONDS = 2.0
 PROCESSES = 2
 SOCKETS = Path(__file__).with_name("viewer_sockets.py")
 PEER = Path(__file__).with_name("viewers_peer.mjs")
+FLOOR = Path(__file__).with_name("viewers_floor.py")
 PACKAGE = "nats@2.29.3"
 MAINTENANCE = "/api/v1/clusters/lab/nodes/lab/maintenance"
 
@@ -88,14 +90,16 @@ async def measured(stacks: list[builds.Side]) -> list[Row]:
             endpoints = stacks[0].stack.endpoints
             subject = f"slipway.live.{JobLog.subject.replace('{id}', job)}"
             sides = {name: gateway for name, (gateway, _) in gateways.items()}
-            with _peer(folder, endpoints["nats"], subject, ours.publish, endpoints["nats_nkey_file"]) as peer:
+            arguments = (endpoints["nats"], subject, ours.publish, endpoints["nats_nkey_file"])
+            with _peer(folder, *arguments) as peer, _floor() as floor:
+                peers = {"Node, same events": peer, "uvloop's writes alone": floor}
                 for count in VIEWERS:
                     what = f"an event to {count:,} viewer{'s' if count > 1 else ''}"
-                    rows += await _compared(what, sides, peer, count, "Node, same events")
+                    rows += await _compared(what, sides, peers, count)
             async with _plain_bus(folder) as (url, publish):
                 with _peer(folder, url, "bench", publish) as peer:
                     what = "a write to one viewer's SSE"
-                    rows += await _compared(what, sides, peer, 1, "Node, nothing stored")
+                    rows += await _compared(what, sides, {"Node, nothing stored": peer}, 1)
     return rows
 
 
@@ -112,22 +116,20 @@ async def _waiting_job(side: builds.Side) -> AsyncIterator[tuple[Side, str]]:
 
 
 async def _compared(
-    what: str, gateways: Mapping[str, Side], peer: Side, count: int, beside: str
+    what: str, gateways: Mapping[str, Side], peers: Mapping[str, Side], count: int
 ) -> list[Row]:
     """Let all take turns."""
-    turns: dict[str, list[Turn]] = {name: [] for name in (*gateways, beside)}
+    turns: dict[str, list[Turn]] = {name: [] for name in (*gateways, *peers)}
     for _ in range(ROUNDS):
-        for name, side in {**gateways, beside: peer}.items():
+        for name, side in {**gateways, **peers}.items():
             turns[name].append(await _turn(side, count))
-    theirs = turns.pop(beside)
 
     def row(part: str, unit: str, value: Callable[[Turn], float]) -> Row:
-        values = {name: [value(turn) for turn in each] for name, each in turns.items()}
-        peer = median(map(value, theirs))
-        ratio = median(next(iter(values.values()))) / peer
-        return compared(
-            f"{what}, {part}", values, unit, f"{beside}: {figure(peer)} {unit}, ratio {ratio:.2f}"
-        )
+        values = {name: [value(turn) for turn in turns[name]] for name in gateways}
+        ours = median(next(iter(values.values())))
+        theirs = {name: median(map(value, turns[name])) for name in peers}
+        beside = [f"{name}: {figure(one)} {unit}, ratio {ours / one:.2f}" for name, one in theirs.items()]
+        return compared(f"{what}, {part}", values, unit, "; ".join(beside))
 
     return [
         row("CPU of the gateway for a delivery", "µs", attrgetter("cpu_us")),
@@ -256,5 +258,23 @@ def _peer(folder: Path, bus: str, subject: str, publish: Publish, key: str = "")
         assert process.stdout is not None
         port = process.stdout.readline().strip()
         url = f"http://127.0.0.1:{port}"
+        yield Side(url=url, head=lambda: "GET / HTTP/1.1\r\nHost: x\r\n", pid=process.pid, publish=publish)
+        process.terminate()
+
+
+@contextlib.contextmanager
+def _floor() -> Iterator[Side]:
+    """Run the floor: it says its port, and writes what it is given."""
+    command = [sys.executable, str(FLOOR)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        lines, port = process.stdin, process.stdout
+        assert lines is not None
+        assert port is not None
+
+        async def publish(text: str) -> None:
+            lines.write(f"{_log('job', text, 1).model_dump_json()}\n".encode())
+            lines.flush()
+
+        url = f"http://127.0.0.1:{port.readline().decode().strip()}"
         yield Side(url=url, head=lambda: "GET / HTTP/1.1\r\nHost: x\r\n", pid=process.pid, publish=publish)
         process.terminate()
