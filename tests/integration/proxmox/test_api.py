@@ -233,7 +233,7 @@ async def test_a_silent_node_keeps_nobody_from_asking_the_others(tmp_path: Path)
     def script(request: Request) -> Answer | str:
         return SILENCE if request.path.startswith("/nodes/away/") else data(VERSION)
 
-    async with api_of(tmp_path, script, timeout=timedelta(seconds=1), workers=2) as (api, server):
+    async with api_of(tmp_path, script, timeout=timedelta(seconds=2), workers=2) as (api, server):
         asking = [asyncio.create_task(api.networks("away")) for _ in range(3)]
         await asyncio.sleep(0)
         began = time.monotonic()
@@ -242,7 +242,7 @@ async def test_a_silent_node_keeps_nobody_from_asking_the_others(tmp_path: Path)
         refused = await asyncio.gather(*asking, return_exceptions=True)
 
     assert answer.version == VERSION["version"]
-    assert took < 0.9, "it waited for the silent node"
+    assert took < 1.9, "it waited for the silent node"
     assert all(isinstance(each, NodeUnreachable) for each in refused)
     assert len(server.requests) == 1 + len(asking)
 

@@ -12,8 +12,9 @@ from slipway.contracts.message import Id
 from slipway.contracts.values import JobState
 from slipway.inventory.batches import rules
 from slipway.inventory.batches.choice import plan_item_of
-from slipway.inventory.batches.items import batch_state, tallies_of
-from slipway.inventory.batches.rules import BatchCommand
+from slipway.inventory.batches.items import batch_state
+from slipway.inventory.batches.rules import BatchCommand, counted
+from slipway.inventory.batches.store import lock_batch, tallies_of
 from slipway.inventory.containers.lifecycle import NotCancellable, refuse_cancel
 from slipway.inventory.decision import AuditNote, Decision, Write
 from slipway.inventory.jobs.queue import cancel_order, lock_queue
@@ -26,10 +27,11 @@ from slipway.runtime.process.ids import new_id
 
 async def decide_batch_cancel(tx: AsyncConnection, batch: Id) -> Decision[None]:
     """Cancel all jobs of a batch that have not ended; one that waits never begins."""
-    await tx.execute(select(jobs.c.id).where(jobs.c.id == batch).with_for_update())
+    await lock_batch(tx, batch)
     row = await _unended(tx, batch)
     command = BatchCommand.model_validate(row.command).model_copy(update={"cancel_requested": True})
-    state = batch_state(batch, command, (await tallies_of(tx, [batch]))[batch].counts, row.started_at)
+    tallies = await tallies_of(tx, [batch])
+    state = batch_state(batch, command, counted(tallies[batch].states), row.started_at)
     active = (jobs.c.parent_id == batch, jobs.c.state.in_(ACTIVE))
     nodes = await tx.execute(select(jobs.c.cluster_id, jobs.c.node).where(*active).distinct())
     for cluster, node in sorted((each.cluster_id, each.node) for each in nodes):

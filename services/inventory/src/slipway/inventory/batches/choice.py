@@ -15,8 +15,8 @@ from slipway.contracts.jobs import RetryJob, RunJob
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Rejected, SlipwayError, Unavailable
 from slipway.contracts.values import JobState, Lifecycle
-from slipway.inventory.batches.items import UNSUCCESSFUL, items_of
 from slipway.inventory.batches.rules import BatchCommand, shortened
+from slipway.inventory.batches.store import UNSUCCESSFUL, items_of
 from slipway.inventory.clusters.store import SeenNodes, seen_of
 from slipway.inventory.containers.claims import JobActive, active_jobs
 from slipway.inventory.containers.lifecycle import Trigger, advance, refuse_unless_it_lives

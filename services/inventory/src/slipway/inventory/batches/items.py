@@ -1,15 +1,15 @@
-"""A batch and its items, as rows: opened, moved by the states of the items' jobs, read.
+"""A batch: opened, moved by the states of its items' jobs, shown.
 
 All events of a batch are written under the lock of its row, so that they leave in their order. A
 transaction that needs that lock and an item's takes the batch's first.
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select, update
+from sqlalchemy import Row, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.batches import BatchCounts, BatchItem, JobItem
@@ -21,10 +21,11 @@ from slipway.contracts.jobs import Job, RunJob, RunRecord
 from slipway.contracts.message import Id, Moment
 from slipway.contracts.values import JobState
 from slipway.inventory.batches.rules import BatchCommand, counted, ending, moved_count, percent, shortened
+from slipway.inventory.batches.store import Tally, batch_row, insert_items, item_of, tallies_of, update_item
 from slipway.inventory.containers.lifecycle import batch_actions
 from slipway.inventory.decision import AuditNote, Decision, Write
 from slipway.inventory.jobs.store import update_job
-from slipway.inventory.tables import batch_items, jobs
+from slipway.inventory.tables import jobs
 from slipway.runtime.bus.call import current
 from slipway.runtime.database.outbox import Outgoing
 from slipway.runtime.process.clock import now
@@ -74,7 +75,7 @@ def opened(
         writes=[
             *writes,
             Write(statement=insert(jobs).values(row)),
-            Write(statement=insert(batch_items), rows=[_row(batch, item) for item in items]),
+            insert_items(batch, items),
         ],
         events=[*events, first, *facts, *state.events],
         commands=commands,
@@ -108,62 +109,25 @@ def batch_state(
     return BatchState({**values, "finished_at": now()}, [event])
 
 
-async def lock_batch(tx: AsyncConnection, batch: Id) -> None:
-    """Lock a batch, before a job of it that moves it."""
-    await tx.execute(select(jobs.c.id).where(jobs.c.id == batch).with_for_update())
-
-
 async def decide_item(tx: AsyncConnection, batch: Id, record: RunRecord) -> Decision[None]:
     """Move an item of a locked batch into the state of its job; the batch ends with the last one."""
-    mine = (batch_items.c.batch_id == batch, batch_items.c.job_id == record.id)
-    before = _item((await tx.execute(select(batch_items).where(*mine))).one())
+    before = await item_of(tx, batch, record.id)
     changes = {"state": record.state, "error": shortened(record.error), "vmid": record.target.vmid}
     item = before.model_copy(update=changes)
-    counts = moved_count((await tallies_of(tx, [batch]))[batch].counts, before.state, item.state)
-    row = (await tx.execute(select(jobs.c.command, jobs.c.started_at).where(jobs.c.id == batch))).one()
+    tallies = await tallies_of(tx, [batch])
+    counts = moved_count(counted(tallies[batch].states), before.state, item.state)
+    row = await batch_row(tx, batch)
     state = batch_state(batch, BatchCommand.model_validate(row.command), counts, row.started_at)
-    change = Write(statement=update(batch_items).where(*mine).values(**_row(batch, item)))
     return Decision(
         reply=None,
-        writes=[change, update_job(batch, **state.values)],
+        writes=[update_item(batch, item), update_job(batch, **state.values)],
         events=[_fact(batch, item, percent(counts)), *state.events],
     )
 
 
-async def items_of(tx: AsyncConnection, batch: Id) -> tuple[BatchItem, ...]:
-    """Return a batch's items in their order."""
-    query = select(batch_items).where(batch_items.c.batch_id == batch).order_by(batch_items.c.index)
-    return tuple(_item(row) for row in await tx.execute(query))
-
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """The states and errors of a batch's items."""
-
-    counts: BatchCounts
-    codes: Collection[str | None]
-    """Errors of the items that did not succeed; None for one without an error, as of a cancel."""
-
-
-async def tallies_of(tx: AsyncConnection, batches: Sequence[Id]) -> Mapping[Id, Tally]:
-    """Return the states and errors of each batch's items."""
-    if not batches:
-        return {}
-    items = batch_items.c
-    code, number = items.error["code"].astext.label("code"), func.count().label("number")
-    query = select(items.batch_id, items.state, code, number).where(items.batch_id.in_(batches))
-    states: dict[Id, Counter[str]] = {batch: Counter() for batch in batches}
-    codes: dict[Id, set[str | None]] = {batch: set() for batch in batches}
-    for row in await tx.execute(query.group_by(items.batch_id, items.state, "code")):
-        states[row.batch_id][row.state] += row.number
-        if row.state in UNSUCCESSFUL:
-            codes[row.batch_id].add(row.code)
-    return {batch: Tally(counted(states[batch]), codes[batch]) for batch in batches}
-
-
 def batch_job(row: Row[Any], tally: Tally, items: tuple[BatchItem, ...] = ()) -> Job:
     """Return a batch as people see it."""
-    command, counts = BatchCommand.model_validate(row.command), tally.counts
+    command, counts = BatchCommand.model_validate(row.command), counted(tally.states)
     state, error = ending(counts, cancel_requested=command.cancel_requested)
     return Job.model_validate(
         {
@@ -179,15 +143,6 @@ def batch_job(row: Row[Any], tally: Tally, items: tuple[BatchItem, ...] = ()) ->
             "actions": batch_actions(command.kind, state, tally.codes),
         }
     )
-
-
-def _row(batch: Id, item: BatchItem) -> dict[str, object]:
-    same = item.model_dump(mode="json", exclude={"container", "job"})
-    return {"batch_id": batch, "container_id": item.container, "job_id": item.job, **same}
-
-
-def _item(row: Row[Any]) -> BatchItem:
-    return BatchItem.model_validate({**row._asdict(), "container": row.container_id, "job": row.job_id})
 
 
 def _fact(batch: Id, item: BatchItem, done: int) -> Outgoing:

@@ -24,7 +24,8 @@ from slipway.contracts.values import (
     Lifecycle,
     Power,
 )
-from slipway.inventory.batches.items import decide_item, lock_batch
+from slipway.inventory.batches.items import decide_item
+from slipway.inventory.batches.store import lock_batch
 from slipway.inventory.containers.configs import is_newer
 from slipway.inventory.containers.lifecycle import (
     LOST,

@@ -9,7 +9,8 @@ from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import Job, JobPage, ListJobs, RunJob, RunRecord
 from slipway.contracts.message import Id
 from slipway.contracts.values import JobState, Lifecycle
-from slipway.inventory.batches.items import batch_job, items_of, tallies_of
+from slipway.inventory.batches.items import batch_job
+from slipway.inventory.batches.store import items_of, tallies_of
 from slipway.inventory.containers.lifecycle import Standing, actions
 from slipway.inventory.jobs.queue import Queue
 from slipway.inventory.jobs.store import job_not_found, job_row, job_rows, run_secrets
