@@ -124,6 +124,17 @@ async def test_nats_keeps_streams_over_a_kill_and_has_limits(data: Path) -> None
     server.stop()
 
 
+async def test_nats_is_woken_seldom(data: Path) -> None:
+    """It runs on one processor, and a timer of it may be a millisecond late."""
+    server = EmbeddedNats(data)
+    server.start()
+    process = Path(f"/proc/{server.server.pid}")
+
+    assert process.joinpath("timerslack_ns").read_text().strip() == "1000000"
+    assert b"GOMAXPROCS=1" in process.joinpath("environ").read_bytes().split(b"\0")
+    server.stop()
+
+
 @pytest.mark.root
 async def test_root_starts_servers_as_somebody_else(data: Path) -> None:
     """Neither server runs as root."""

@@ -1,6 +1,8 @@
 """Embedded servers under `up`: slow starts are waited for, hopeless ones are not, and the loop stays free."""
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -90,6 +92,20 @@ async def test_lost_password(data: Path) -> None:
 
     assert time.monotonic() - began < 20
     assert not server.server.is_running
+
+
+async def test_started_again_at_once(data: Path) -> None:
+    """A server that was killed is another process within moments."""
+    embedded = EmbeddedNats(data)
+    server = watched(embedded, data)
+    await server.start()
+    first = server.pid or 0
+
+    os.kill(first, signal.SIGKILL)
+
+    await until(lambda: server.pid not in {first, None}, within_seconds=2)
+    assert await until(embedded.is_usable)
+    await server.stop(seconds=5)
 
 
 async def test_log_is_bounded(data: Path) -> None:

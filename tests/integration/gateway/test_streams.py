@@ -176,6 +176,21 @@ async def test_a_stored_job_log_is_sent_when_the_bus_has_forgotten(
     assert (await user.get(LOG)).text == log_before != ""
 
 
+async def test_readiness_is_of_now_although_nobody_watches(user: httpx.AsyncClient, others: Others) -> None:
+    """Whoever asks is told soon what is away, and that it is back; the next look for the log is far."""
+
+    async def names(*parts: str) -> bool:
+        return sorted((await user.get("/readyz")).json()["degraded"]) == sorted(parts)
+
+    others.missing["postgres"] = "does not answer in time"
+    are_named = await until(lambda: names("catalog", "inventory", "monitor", "provisioner"), within_seconds=5)
+    others.missing.clear()
+    are_back = await until(names, within_seconds=5)
+
+    assert are_named
+    assert are_back
+
+
 async def test_a_part_that_lacks_something_is_reported_to_viewers(
     user: httpx.AsyncClient, others: Others
 ) -> None:

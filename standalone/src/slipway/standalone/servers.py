@@ -17,7 +17,10 @@ from slipway.standalone.embedded.server import EmbeddedServer
 from slipway.standalone.logfile import MOST_BYTES
 from slipway.standalone.logview import LogView
 
-WATCH_SECONDS = 0.2
+AGAIN_SECONDS = 0.2
+"""The first pause after a failure."""
+RELAY_SECONDS = 1.0
+"""How often what a server has written is passed on."""
 LONGEST_DELAY_SECONDS = 10.0
 SLOW_SECONDS = 10.0
 """A start that takes longer is reported."""
@@ -88,16 +91,18 @@ class WatchedServer:
             await asyncio.sleep(POLL_SECONDS)
 
     async def _watch(self) -> None:
-        backoff = Backoff(first_seconds=WATCH_SECONDS, longest_seconds=LONGEST_DELAY_SECONDS)
+        backoff = Backoff(first_seconds=AGAIN_SECONDS, longest_seconds=LONGEST_DELAY_SECONDS)
         while True:
-            await backoff.wait()
             try:
                 if not self._embedded.server.is_running:
                     await self._again()
                 self._relay()
-                backoff.reset()
             except (OSError, EmbeddedFailure) as error:
                 self._view.report(f"{self.name}: {error}")
+                await backoff.wait()
+            else:
+                backoff.reset()
+                await _until_ended(self._embedded.server.pid, seconds=RELAY_SECONDS)
 
     async def _again(self) -> None:
         with contextlib.suppress(OSError):
@@ -114,6 +119,8 @@ class WatchedServer:
 
         All of them are in the view's own files. A line that comes in the moment of the cut is lost.
         """
+        if self._log.stat().st_size == self._offset:
+            return
         with self._log.open("rb") as file:
             if os.fstat(file.fileno()).st_size < self._offset:
                 self._offset = 0
@@ -127,3 +134,19 @@ class WatchedServer:
             # The server appends, so it goes on at the new end.
             os.truncate(self._log, 0)
             self._offset = 0
+
+
+async def _until_ended(pid: int, *, seconds: float) -> None:
+    """Return when a child of ours has ended, or after a while."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(descriptor, ended.set)
+    try:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(ended.wait(), seconds)
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)

@@ -73,7 +73,9 @@ class Reader:
     def _row(self, kind: type[AnswerT], row: object, path: str) -> AnswerT | None:
         left_out: dict[str, object] = {}
         while True:
-            values = {n: v for n, v in row.items() if n not in left_out} if isinstance(row, Mapping) else row
+            values = row
+            if left_out and isinstance(row, Mapping):
+                values = {name: value for name, value in row.items() if name not in left_out}
             try:
                 answer = kind.model_validate(values)
             except ValidationError as error:

@@ -44,8 +44,9 @@ def assemble(settings: GatewaySettings) -> Service:
         bus,
         dict(service.pings),
         lambda event, lasts: relay.notify_all(event, lasts=lasts),
-        is_watched=lambda: relay.has_viewers,
+        watched=relay.watched,
     )
+    service.ping_own_work("parts", outages.refresh)
     service.report_shortages(outages.shortages)
     service.background("outages", outages.run)
     service.on_start(auth.load)

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from pathlib import Path
 from signal import Signals
 from types import MappingProxyType
@@ -22,6 +23,8 @@ class EmbeddedServer(ABC):
     """Ends it in good order; open transactions are rolled back."""
     environment: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """What it has in its environment beside the usual."""
+    timer_slack: ClassVar[timedelta] = timedelta()
+    """How much later than it asks for it may be woken, as `run_as` takes it."""
 
     def __init__(self, data: Path, port: int) -> None:
         self.log = data / f"{self.name}.log"
@@ -52,6 +55,7 @@ class EmbeddedServer(ABC):
             log=self.log,
             stop_signal=self.stop_signal,
             environment=self.environment,
+            timer_slack=self.timer_slack,
         )
 
     def stop(self) -> None:

@@ -1,8 +1,9 @@
 """Leases: one holder at a time over all replicas, until it releases the lease or stops renewing it.
 
 Theory of operation. A lease is one message in the bucket `locks`, written on the condition that there is
-none, with a time to live. The holder renews it every third of that time on the condition that it still holds
-it. When the holder dies, the message expires. Its first sequence is the fence: a later holder's is higher.
+none, with a time to live. Before half of that time is over the holder renews it, on the condition that it
+still holds it. When the holder dies, the message expires. Its first sequence is the fence: a later holder's
+is higher.
 Non-guarantee: between the end of a lease and the moment its holder notices, two may believe they hold it; to
 exclude that, pass the fence to the writes.
 """
@@ -27,6 +28,11 @@ from slipway.runtime.retry import Deadline
 from slipway.runtime.topology.declared import LOCKS
 
 log = get_logger()
+
+RENEW_SHARE = 0.45
+"""Of the time to live: when a lease is renewed."""
+AGAIN_SHARE = 0.15
+"""Of the time to live: when it is tried again after a failure."""
 
 
 class Lease:
@@ -75,10 +81,10 @@ class Lease:
 
     async def _renew(self) -> None:
         ttl_seconds = self._ttl.total_seconds()
-        deadline = Deadline(ttl_seconds)
+        deadline, share = Deadline(ttl_seconds), RENEW_SHARE
         while not deadline.has_passed:
-            await asyncio.sleep(ttl_seconds / 3)
-            renewed = Deadline(ttl_seconds)
+            await asyncio.sleep(ttl_seconds * share)
+            renewed, share = Deadline(ttl_seconds), AGAIN_SHARE
             try:
                 self._sequence = await self._write(expected=self._sequence)
             except APIError as error:
@@ -88,7 +94,7 @@ class Lease:
             except (NatsError, OSError, TimeoutError) as error:
                 log.warning("lease not renewed", key=self._key, error=str(error))
             else:
-                deadline = renewed
+                deadline, share = renewed, RENEW_SHARE
         self.lost.set()
 
     async def _is_ours_still(self) -> bool:

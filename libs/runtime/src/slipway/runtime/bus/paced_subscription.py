@@ -2,10 +2,12 @@
 
 FastStream's own loop has a request on the bus for each slot, fetches again at once when the consumer is gone,
 and does not notice that the server which had its request was restarted. A slot that waits for its turn costs
-nothing, and a worker that freezes receives one message at most that it will not handle.
+nothing, and a worker that freezes receives one message at most that it will not handle. The requests of all
+workers end at the same moments by the clock, so that the bus is woken once for all of them.
 """
 
 import asyncio
+import time
 from typing import Any
 
 from nats.aio.msg import Msg
@@ -14,6 +16,8 @@ from nats.errors import Error as NatsError
 PAUSE_SECONDS = 1.0
 FIRST_SECONDS = 0.5
 """For the first request of a slot, which FastStream sends before its subscription can be wrapped."""
+LEAST_SHARE = 0.1
+"""Of the time that a request waits: one that would end sooner ends a round later."""
 
 
 class PacedSubscription:
@@ -25,7 +29,7 @@ class PacedSubscription:
         Args:
             subscription: of nats-py.
             turn: the lock that all slots of a consumer share.
-            wait_seconds: how long a request waits on the bus.
+            wait_seconds: how long a request waits on the bus, about: its end is a multiple of that.
         """
         self._subscription = subscription
         self._wait_seconds = wait_seconds
@@ -36,10 +40,11 @@ class PacedSubscription:
         """Fetch messages; raise the subscription's errors after a pause. `timeout` was for the first."""
         async with self._turn:
             messages: list[Msg] = []
+            wait_seconds = seconds_left(time.time(), self._wait_seconds)
             try:
                 async with asyncio.timeout(None) as limit:
                     self._limit = limit
-                    messages = await self._subscription.fetch(batch=batch, timeout=self._wait_seconds)
+                    messages = await self._subscription.fetch(batch=batch, timeout=wait_seconds)
             except NatsError as error:
                 if not isinstance(error, TimeoutError):
                     await asyncio.sleep(PAUSE_SECONDS)
@@ -58,3 +63,9 @@ class PacedSubscription:
     async def unsubscribe(self) -> None:
         """End it."""
         await self._subscription.unsubscribe()
+
+
+def seconds_left(now: float, round_seconds: float) -> float:
+    """Return how long a request waits that begins now: to the end of the round, or else of the next one."""
+    left = round_seconds - now % round_seconds
+    return left if left > round_seconds * LEAST_SHARE else left + round_seconds

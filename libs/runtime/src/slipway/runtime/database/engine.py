@@ -13,7 +13,8 @@ from typing import Any
 
 import asyncpg
 from pydantic_core import from_json
-from sqlalchemy import event, text
+from sqlalchemy import ClauseElement, event, text
+from sqlalchemy.dialects.postgresql import dialect
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, InterfaceError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -113,6 +114,12 @@ class Record(asyncpg.Record):
     def __getattr__(self, name: str) -> Any:
         """Return a column."""
         return self[name]
+
+
+def sql_of(statement: ClauseElement) -> str:
+    """Return a statement as text for `Database.fetch`, with the values that are in it."""
+    in_full = {"literal_binds": True}
+    return str(statement.compile(dialect=dialect(paramstyle="named"), compile_kwargs=in_full))  # type: ignore[no-untyped-call]
 
 
 def url_of(settings: DatabaseSettings) -> URL:

@@ -8,16 +8,17 @@ it answers on loopback only.
 """
 
 import asyncio
-import contextlib
 import hmac
 import ipaddress
 import json
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from email.utils import formatdate
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import uvicorn
+from uvicorn.server import ServerState
 
 from slipway.contracts.health import Health
 from slipway.runtime.errors import problem_of
@@ -34,8 +35,6 @@ READY_FOR_SECONDS = 1.0
 """How long the answer "ready" of one check is given to all who ask."""
 NOT_READY_FOR_SECONDS = 0.1
 """The same for what is missing: who waits for a start asks often."""
-DATE_SECONDS = 1.0
-"""How often the `Date` of answers is renewed."""
 START_WAIT_SECONDS = 2.0
 """How long a request waits for a service that is only just starting."""
 
@@ -203,9 +202,22 @@ class HealthServer:
             await self._serving
 
 
+class _State(ServerState):
+    """Makes the `Date` of an answer when there is one; uvicorn's own is renewed ten times a second."""
+
+    @property
+    def default_headers(self) -> list[tuple[bytes, bytes]]:
+        return [(b"date", formatdate(usegmt=True).encode())]
+
+    @default_headers.setter
+    def default_headers(self, headers: list[tuple[bytes, bytes]]) -> None:
+        pass
+
+
 class _QuietServer(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
+        self.server_state = _State()
         self._ending = asyncio.Event()
 
     def end(self) -> None:
@@ -214,9 +226,7 @@ class _QuietServer(uvicorn.Server):
 
     async def main_loop(self) -> None:
         # uvicorn's own wakes ten times a second to see whether it shall end.
-        while not await self.on_tick(0):
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._ending.wait(), DATE_SECONDS)
+        await self._ending.wait()
 
     async def serve(self, sockets: list[Any] | None = None) -> None:
         # uvicorn would catch SIGTERM itself, and end the process when it can't listen.

@@ -4,6 +4,7 @@ Services never call `apply`; they `verify` and wait. Streams and consumers that 
 alone.
 """
 
+import asyncio
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from slipway.runtime.topology.declared import (
     CONSUMERS,
     DEAD_LETTERS,
     STREAMS,
+    Consumer,
     Stream,
     TopologySettings,
     streams_of,
@@ -75,15 +77,21 @@ async def apply(connection: Client, settings: TopologySettings | None = None) ->
 async def verify(connection: Client, service: str) -> tuple[list[ConsumerInfo], list[StreamInfo]]:
     """Return the state of a service's consumers and streams; raise `TopologyMissing` if one is missing."""
     bus = connection.jetstream()
-    consumers, streams = [], []
-    for each in CONSUMERS:
-        if each.service == service:
-            with _needed("consumer", each.durable):
-                consumers.append(await bus.consumer_info(each.stream, each.durable))
-    for stream in streams_of(service):
+
+    async def consumer_info(consumer: Consumer) -> ConsumerInfo:
+        with _needed("consumer", consumer.durable):
+            info: ConsumerInfo = await bus.consumer_info(consumer.stream, consumer.durable)
+            return info
+
+    async def stream_info(stream: str) -> StreamInfo:
         with _needed("stream", stream):
-            streams.append(await bus.stream_info(stream))
-    return consumers, streams
+            return await bus.stream_info(stream)
+
+    # All at once: it wakes the server once.
+    return await asyncio.gather(
+        asyncio.gather(*(consumer_info(each) for each in CONSUMERS if each.service == service)),
+        asyncio.gather(*(stream_info(each) for each in streams_of(service))),
+    )
 
 
 @contextmanager

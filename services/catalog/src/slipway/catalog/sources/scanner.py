@@ -4,6 +4,7 @@ Links, and anything that is neither a file nor a folder, are refused: an archive
 outside its template.
 """
 
+import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,10 +36,16 @@ class ScanResult:
 
 def digest(folder: Path) -> tuple[tuple[str, int, int], ...]:
     """Return a value that changes with any file below; reads no file."""
-    library = folder.parent / "lib"
-    entries = sorted([*folder.rglob("*"), *library.rglob("*")])
-    stats = ((path, path.lstat()) for path in entries)
-    return tuple((str(path), stat.st_mtime_ns, stat.st_size) for path, stat in stats)
+    return tuple(sorted([*_stats(folder), *_stats(folder.parent / "lib")]))
+
+
+def _stats(folder: os.PathLike[str] | str) -> Iterator[tuple[str, int, int]]:
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+        for entry in entries:
+            stat = entry.stat(follow_symlinks=False)
+            yield entry.path, stat.st_mtime_ns, stat.st_size
+            if entry.is_dir(follow_symlinks=False):
+                yield from _stats(entry.path)
 
 
 def scan(folder: Path) -> ScanResult:

@@ -2,13 +2,14 @@
 
 Theory of operation. Every second the gateway checks its own parts (bus, database) and asks the other services
 for their health, each with a deadline of its own: a part that is frozen is known within six seconds. While
-nobody watches and nothing is away it does so every five seconds, so that a part is known within ten. While
-the bus is away nothing is reported of the others, since they can't be asked. Viewers get an event `outage`
-with each change: all parts that are away, none once all are back. It has no id, so that a viewer resumes
-where it was.
+nobody watches and nothing is away it does so when readiness is asked for, and for the log once a minute; the
+first who watches has it look at once. While the bus is away nothing is reported of the others, since they
+can't be asked. Viewers get an event `outage` with each change: all parts that are away, none once all are
+back. It has no id, so that a viewer resumes where it was.
 """
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -21,11 +22,16 @@ from slipway.runtime.errors import problem_of
 from slipway.runtime.process.clock import now
 from slipway.runtime.process.health import PING_SECONDS, Ping
 from slipway.runtime.process.logs import get_logger
+from slipway.runtime.retry import Deadline
 
 log = get_logger()
 
 LOOK_SECONDS = 1.0
-UNWATCHED_SECONDS = 5.0
+UNWATCHED_SECONDS = 60.0
+FRESH_SECONDS = 2.0
+"""How old a look may be that readiness is answered from."""
+ASKER_WAITS_SECONDS = 2.5
+"""How long an answer about readiness waits for a look, less than `PING_SECONDS`; the next one has it."""
 OTHERS_SECONDS = PING_SECONDS + 1.5
 """A service that waits for a part of its own answers after as long as it waits itself, and says which."""
 BUS = "bus"
@@ -48,20 +54,42 @@ class Outages:
         own: Mapping[str, Ping],
         publish: Callable[[bytes, bool], None],
         *,
-        is_watched: Callable[[], bool],
+        watched: asyncio.Event,
     ) -> None:
-        """Set up with the gateway's own parts by name, and `publish`: of an event, and whether it lasts."""
+        """Prepare.
+
+        Args:
+            bus: the others are asked over it.
+            own: the gateway's own parts by name.
+            publish: of an event, and whether it lasts.
+            watched: set while somebody watches.
+        """
         self._bus = bus
-        self._is_watched = is_watched
+        self._watched = watched
         self._own = own
         self._publish = publish
         self._away: dict[str, Outage] = {}
+        self._looking: asyncio.Task[None] | None = None
+        self._has_begun = False
+        self._fresh = Deadline(-1.0)
 
     async def run(self) -> None:
         """Check until cancelled."""
+        self._has_begun = True
         while True:
             await self.look()
-            await asyncio.sleep(LOOK_SECONDS if self._away or self._is_watched() else UNWATCHED_SECONDS)
+            if self._away or self._watched.is_set():
+                await asyncio.sleep(LOOK_SECONDS)
+            else:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._watched.wait(), UNWATCHED_SECONDS)
+
+    async def refresh(self) -> None:
+        """Check unless that was done just now; return when it is done, or after `ASKER_WAITS_SECONDS`."""
+        if self._has_begun and self._fresh.has_passed:
+            if self._looking is None or self._looking.done():
+                self._looking = asyncio.create_task(self.look(), name="look at the parts")
+            await asyncio.wait([self._looking], timeout=ASKER_WAITS_SECONDS)
 
     async def look(self) -> None:
         """Check every part once."""
@@ -73,6 +101,7 @@ class Outages:
         if BUS in reasons:
             reasons = {name: why for name, why in reasons.items() if name in own}
         self._take(reasons)
+        self._fresh = Deadline(FRESH_SECONDS)
 
     def shortages(self) -> Mapping[str, str]:
         """Return the other services that are away, which readiness does not check itself."""

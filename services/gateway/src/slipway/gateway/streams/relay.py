@@ -38,8 +38,8 @@ log = get_logger()
 EVERYTHING = "slipway.v1.>"
 MOST_BUFFERED = 1024
 LOOK_SECONDS = 2.0
-UNWATCHED_SECONDS = 10.0
-"""The same while no event stream is open."""
+UNWATCHED_SECONDS = 60.0
+"""The same while no event stream is open; the first that is opened has it look at once."""
 AGAIN_SECONDS = 0.1
 MOST_ASKED = 50
 """How often a leader that has nothing is asked again before the events count as gone."""
@@ -77,16 +77,13 @@ class Relay:
         self._subscription: Subscription | None = None
         self.attached = asyncio.Event()
         """Set once events arrive."""
+        self.watched = asyncio.Event()
+        """Set while an event stream is open."""
 
     async def ping(self) -> None:
         """Raise unless events arrive."""
         if not self.attached.is_set():
             raise NotAttached("The event streams are not connected to the bus yet; try again.")
-
-    @property
-    def has_viewers(self) -> bool:
-        """Whether any event stream is open."""
-        return bool(self._viewers)
 
     def notify_all(self, notice: bytes, *, lasts: bool) -> None:
         """Send every viewer something that is no stored event; while it lasts, also new ones."""
@@ -120,7 +117,7 @@ class Relay:
             await self._look()
             self.attached.set()
             while True:
-                await asyncio.sleep(LOOK_SECONDS if self._viewers else UNWATCHED_SECONDS)
+                await self._pause()
                 with contextlib.suppress(Unavailable):
                     await self._look()
         finally:
@@ -128,12 +125,20 @@ class Relay:
             with contextlib.suppress(NatsError):
                 await subscription.unsubscribe()
 
+    async def _pause(self) -> None:
+        if self._viewers:
+            await asyncio.sleep(LOOK_SECONDS)
+        else:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.watched.wait(), UNWATCHED_SECONDS)
+
     @contextlib.contextmanager
     def viewing(self, viewer: Viewer) -> Iterator[int]:
         """Attach a viewer; yield the sequence after which it gets everything live."""
         if len(self._viewers) >= self._most_viewers:
             raise TooManyViewers("Too many event streams are open; try again later.")
         self._viewers.add(viewer)
+        self.watched.set()
         group = self._jobs.setdefault(viewer.job, set()) if viewer.job else self._fleet
         group.add(viewer)
         viewers_open.inc()
@@ -143,6 +148,8 @@ class Relay:
             yield self._last
         finally:
             self._viewers.discard(viewer)
+            if not self._viewers:
+                self.watched.clear()
             group.discard(viewer)
             viewers_open.dec()
             if viewer.job and not group and self._jobs.get(viewer.job) is group:

@@ -11,11 +11,12 @@ from slipway.inventory.clusters.store import STAYS
 from slipway.inventory.containers.store import target_of, with_cluster
 from slipway.inventory.decision import Claim
 from slipway.inventory.tables import ACTIVE, clusters, containers, jobs
-from slipway.runtime.database.engine import Database
+from slipway.runtime.database.engine import Database, sql_of
 from slipway.runtime.process.clock import now
 
 _MOST = 200
 """Containers looked at in one go."""
+_ANY_FORGOTTEN = sql_of(select(containers.c.id).where(containers.c.forgotten_as.is_not(None)).limit(1))
 
 
 class ContainerRemovalStore:
@@ -27,6 +28,8 @@ class ContainerRemovalStore:
 
     async def forgotten(self) -> Sequence[Target]:
         """Return the forgotten containers that were not looked for the longest, by cluster; now they are."""
+        if not await self._database.fetch(_ANY_FORGOTTEN):
+            return ()
         one = containers.c
         due = select(one.id).join(clusters).where(one.forgotten_as.is_not(None), STAYS)
         due = due.order_by(one.looked_at.nulls_first(), one.id).limit(self._at_once)

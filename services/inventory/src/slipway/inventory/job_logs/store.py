@@ -12,10 +12,17 @@ from slipway.contracts.values import JobState
 from slipway.inventory.job_logs.truncation import Part
 from slipway.inventory.tables import job_log_parts, jobs
 from slipway.runtime.bus.call import Call
-from slipway.runtime.database.engine import Database
+from slipway.runtime.database.engine import Database, sql_of
 
 ENDED = tuple(state for state in JobState if state.is_terminal)
 _AT_ONCE = 500
+_ENDED_AT = func.coalesce(jobs.c.finished_at, jobs.c.created_at).label("ended_at")
+_UNARCHIVED = sql_of(
+    select(jobs.c.id, _ENDED_AT)
+    .where(jobs.c.log_archived_at.is_(None), jobs.c.state.in_(ENDED))
+    .order_by(jobs.c.id)
+    .limit(_AT_ONCE)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,15 +41,7 @@ class JobLogStore:
 
     async def unarchived(self) -> Sequence[Unarchived]:
         """Return some jobs whose log has to be stored, the oldest first."""
-        ended_at = func.coalesce(jobs.c.finished_at, jobs.c.created_at).label("ended_at")
-        query = (
-            select(jobs.c.id, ended_at)
-            .where(jobs.c.log_archived_at.is_(None), jobs.c.state.in_(ENDED))
-            .order_by(jobs.c.id)
-            .limit(_AT_ONCE)
-        )
-        async with self._database.autocommit() as tx:
-            return [Unarchived(row.id, row.ended_at) for row in await tx.execute(query)]
+        return [Unarchived(row.id, row.ended_at) for row in await self._database.fetch(_UNARCHIVED)]
 
     async def keep(self, job: Id, parts: Sequence[Part], *, at: Moment) -> None:
         """Store a log, unless it is stored already."""

@@ -61,8 +61,9 @@ class PendingScan:
         """Scan for ever."""
         while True:
             try:
-                async with Lease(self._bus, "monitor-pending", LEASE):
-                    await self.scan()
+                if await self._is_any_pending():
+                    async with Lease(self._bus, "monitor-pending", LEASE):
+                        await self.scan()
             except LeaseHeld:
                 self._outage_log.recovered()
             except SlipwayError as error:
@@ -75,6 +76,9 @@ class PendingScan:
                     # Inventory receives the change as well and marks what is pending.
                     await asyncio.sleep(SETTLES_SECONDS)
             self._due.clear()
+
+    async def _is_any_pending(self) -> bool:
+        return any([await kind.is_pending() for kind in self._kinds])
 
     async def scan(self) -> None:
         """Try those on the next pages that are due."""
@@ -104,6 +108,13 @@ class _Kind:
         self._seen: set[str] = set()
         """Containers on the pages that this round has read so far."""
         self._cursor: str | None = None
+
+    async def is_pending(self) -> bool:
+        """Return whether any container has the warning; if none has, what failed before is forgotten."""
+        page = await self._bus.ask(ListContainers(warning=self._warning, limit=1))
+        if not page.items:
+            self.pending.clear()
+        return bool(page.items)
 
     async def scan(self, changed: Collection[tuple[str, int]]) -> None:
         """Try those on the next page that are due, and those that have changed."""

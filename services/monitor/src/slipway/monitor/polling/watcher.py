@@ -33,7 +33,8 @@ LEASE = timedelta(seconds=9)
 TAKE_AGAIN_SECONDS = 3.0
 LONGEST_PAUSE_SECONDS = 8.0
 """After unexpected errors: a host may answer nonsense for long, and be right again at any time."""
-LIST_AGAIN_SECONDS = 10.0
+LIST_AGAIN_SECONDS = 30.0
+"""The net under the events that say which clusters there are."""
 
 
 class ClusterWatcher:
