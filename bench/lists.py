@@ -2,12 +2,14 @@
 
 import asyncio
 import time
+from collections.abc import Mapping, Sequence
+from statistics import median
 
 import asyncpg
 
 from bench.builds import Side
 from bench.http_load import Load, load
-from bench.table import Row, compared
+from bench.table import Row, compared, figure
 from support.stack import create, job_events
 
 FLEETS = (10, 1_000, 10_000)
@@ -45,7 +47,23 @@ async def measured(sides: list[Side]) -> list[Row]:
         what = f"list of 100 at {fleet:,} containers"
         rows.append(compared(f"{what}, CPU of all processes", cpu, "ms"))
         rows.append(compared(f"{what}, {CONNECTIONS} connections", rate, "requests/s"))
+        rows.append(await _summaries(sides[0], what, cpu))
     return rows
+
+
+async def _summaries(side: Side, what: str, whole: Mapping[str, Sequence[float]]) -> Row:
+    """Measure the page without what is large in it, which the baseline does not have."""
+    turns = [
+        await load(side, f"{PAGE}&view=summary", seconds=SECONDS, connections=CONNECTIONS)
+        for _ in range(TURNS)
+    ]
+    beside = f"with `spec` and the rest {figure(median(whole[side.name]))} ms"
+    return compared(
+        f"{what}, as a summary, CPU of all processes",
+        {side.name: [each.cpu_ms for each in turns]},
+        "ms",
+        beside,
+    )
 
 
 async def _fill(side: Side, fleet: int) -> None:

@@ -11,7 +11,7 @@ import pytest_asyncio
 from slipway.contracts.containers import CreateContainer, DeleteContainer, ListContainers
 from slipway.contracts.job_kinds import REQUESTED, JobKind
 from slipway.contracts.jobs import ListJobs, RequestCancel
-from slipway.contracts.values import ContainerSort, JobState, Lifecycle, Power
+from slipway.contracts.values import ContainerSort, ContainerView, JobState, Lifecycle, Power
 from slipway.gateway.app import MIGRATIONS
 from slipway.runtime.process.service import Service
 from slipway.runtime.topology import reconcile
@@ -330,7 +330,7 @@ async def test_filters_reach_inventory(user: httpx.AsyncClient, others: Others) 
     """Each filter, several values of one, and the order."""
     listed = await user.get(
         "/api/v1/containers?cluster=lab&node=pve&template=nginx-site&tag=prod&power=running&power=stopped"
-        "&lifecycle=ready&sort=-hostname"
+        "&lifecycle=ready&sort=-hostname&view=summary"
     )
     jobs = await user.get("/api/v1/jobs?state=failed&state=cancelled&kind=container.start")
 
@@ -343,9 +343,33 @@ async def test_filters_reach_inventory(user: httpx.AsyncClient, others: Others) 
         power=(Power.RUNNING, Power.STOPPED),
         lifecycle=(Lifecycle.READY,),
         sort=ContainerSort.HOSTNAME_LAST,
+        view=ContainerView.SUMMARY,
     )
     states = (JobState.FAILED, JobState.CANCELLED)
     assert [query for query, _ in others.asked] == [listing, ListJobs(state=states, kind=(JobKind.START,))]
+
+
+@pytest.mark.parametrize(
+    ("path", "fields"),
+    [
+        ("containers?limit=0", ["limit"]),
+        ("containers?limit=1&limit=x", ["limit"]),
+        ("containers?colour=red", ["colour"]),
+        ("containers?view=short", ["view"]),
+        ("containers?power=running&power=on", ["power.1"]),
+        ("containers?q=%00", ["q"]),
+        ("jobs?state=over", ["state.0"]),
+        ("jobs?container=-", ["container"]),
+    ],
+)
+async def test_unclear_filters_are_named(
+    user: httpx.AsyncClient, others: Others, path: str, fields: list[str]
+) -> None:
+    """Whoever answers lists, what is wrong with one is said by name, and nobody is asked."""
+    answer = await user.get(f"/api/v1/{path}")
+
+    assert (answer.status_code, [each["field"] for each in answer.json()["errors"]]) == (422, fields)
+    assert others.asked == []
 
 
 async def test_openapi_names_every_path(user: httpx.AsyncClient) -> None:
@@ -362,7 +386,7 @@ async def test_openapi_names_every_path(user: httpx.AsyncClient) -> None:
     verbs = {f"/api/v1/containers/{{container}}/{verb}" for verb in REQUESTED}
     assert verbs <= set(keyed)
     listed = {each["name"] for each in document["paths"]["/api/v1/containers"]["get"]["parameters"]}
-    assert {"limit", "cursor", "node", "power", "sort"} <= listed
+    assert {"limit", "cursor", "node", "power", "sort", "view"} <= listed
 
 
 async def test_openapi_says_what_each_verb_takes(user: httpx.AsyncClient) -> None:

@@ -5,14 +5,15 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import delete, insert, update
 
 from slipway.contracts.container_specs import ContainerSpec, NetworkSpec
 from slipway.contracts.containers import Container, DiscoveredService, ListContainers
-from slipway.contracts.values import ContainerSort, Lifecycle, Power
+from slipway.contracts.values import ContainerSort, ContainerView, Lifecycle, Power
 from slipway.inventory import paging, tables
 from slipway.inventory.app import MIGRATIONS
 from slipway.inventory.containers.documents import container_document
+from slipway.inventory.containers.pages import ContainerPages
 from slipway.inventory.containers.store import ContainerStore
 from slipway.runtime.database.engine import Database
 from slipway.runtime.process.clock import now
@@ -24,7 +25,7 @@ HOSTNAMES = ("delta", "alpha", "charlie", "bravo")
 
 
 @pytest.fixture
-async def store(databases: Databases) -> AsyncIterator[ContainerStore]:
+async def pages(databases: Databases) -> AsyncIterator[ContainerPages]:
     """Four containers that differ, and one that is deleted."""
     database = Database(await databases.make("inventory", MIGRATIONS))
     rows = [_row(number, hostname) for number, hostname in enumerate(HOSTNAMES)]
@@ -32,7 +33,7 @@ async def store(databases: Databases) -> AsyncIterator[ContainerStore]:
     async with database.begin() as connection:
         await connection.execute(insert(tables.clusters).values(**CLUSTER, created_at=now()))
         await connection.execute(insert(tables.containers), rows)
-    yield ContainerStore(database)
+    yield ContainerPages(database)
     await database.dispose()
 
 
@@ -77,13 +78,13 @@ def _row(number: int, hostname: str) -> dict[str, Any]:
 )
 @pytest.mark.parametrize("limit", [1, 3, 100])
 async def test_filters_and_order_hold_from_page_to_page(
-    store: ContainerStore, query: ListContainers, hostnames: tuple[str, ...], limit: int
+    pages: ContainerPages, query: ListContainers, hostnames: tuple[str, ...], limit: int
 ) -> None:
     """All pages together are the list, each once; deleted ones are in none."""
     names: list[str] = []
     cursor = None
     while True:
-        documents, cursor = await store.list(query.model_copy(update={"limit": limit, "cursor": cursor}))
+        documents, cursor = await pages.page(query.model_copy(update={"limit": limit, "cursor": cursor}))
         names += [Container.model_validate_json(each).hostname for each in documents]
         if cursor is None:
             break
@@ -100,7 +101,7 @@ async def test_a_long_list_is_read_in_portions(databases: Databases) -> None:
         rows = [{**_row(each, f"n{each}"), "vmid": 1000 + each} for each in range(number)]
         await connection.execute(insert(tables.containers), rows)
 
-    documents, following = await ContainerStore(database).list(
+    documents, following = await ContainerPages(database).page(
         ListContainers(limit=1000, sort=ContainerSort.VMID)
     )
     await database.dispose()
@@ -139,12 +140,13 @@ async def test_a_document_has_every_field_of_the_contract_once(
     documents: tuple[Database, ContainerStore],
 ) -> None:
     """No other and none twice, alone as in a list; what an older build did not store has its default."""
-    _, store = documents
+    database, store = documents
+    pages = ContainerPages(database)
 
     alone = [container_document(await store.row(each)) for each in ("c-1", "c-2")]
-    listed, _ = await store.list(ListContainers())
+    listed = [(await pages.page(ListContainers()))[0] for _ in range(2)]
 
-    assert list(listed) == alone
+    assert list(map(list, listed)) == [alone, alone]
     first, second = (Container.model_validate_json(each) for each in alone)
     for document, container in zip(alone, (first, second), strict=True):
         pairs = json.loads(document, object_pairs_hook=list)
@@ -154,6 +156,81 @@ async def test_a_document_has_every_field_of_the_contract_once(
     assert [each.name for each in first.credentials] == ["a/b", "root/password"]
     assert (first.hostname, first.warnings) == ('q"uo\\te ü\n', ("discovery-pending",))
     assert second.spec == ContainerSpec(hostname="old", networks=(NetworkSpec(bridge="vmbr0"),))
+
+
+async def test_a_summary_is_the_document_without_its_large_parts(
+    documents: tuple[Database, ContainerStore],
+) -> None:
+    """Field by field the same; a list of summaries is in the same order."""
+    pages = ContainerPages(documents[0])
+
+    whole, _ = await pages.page(ListContainers())
+    summaries, _ = await pages.page(ListContainers(view=ContainerView.SUMMARY))
+
+    left_out = {"spec", "pending", "credentials"}
+    expected = [
+        {name: value for name, value in json.loads(each).items() if name not in left_out} for each in whole
+    ]
+    assert [json.loads(each) for each in summaries] == expected
+    assert left_out | expected[0].keys() == set(Container.model_fields)
+
+
+@pytest.mark.parametrize("view", list(ContainerView))
+async def test_a_list_that_is_asked_again_has_what_has_changed(
+    documents: tuple[Database, ContainerStore], view: ContainerView
+) -> None:
+    """In a container's own row, and beside it: its job, its credentials, the name of its cluster."""
+    database, store = documents
+    pages, query = ContainerPages(database), ListContainers(view=view)
+    changes = (
+        update(tables.containers).where(tables.containers.c.id == "c-1").values(power=Power.STOPPED),
+        insert(tables.jobs).values(_job("c-1")),
+        delete(tables.credentials).where(tables.credentials.c.name == "a/b"),
+        update(tables.clusters).values(name="other"),
+        update(tables.containers).where(tables.containers.c.id == "c-2").values(lifecycle=Lifecycle.DELETED),
+    )
+    await pages.page(query)
+
+    for change in changes:
+        async with database.begin() as connection:
+            await connection.execute(change)
+        listed, _ = await pages.page(query)
+
+        rows = [await store.row(each) for each in ("c-1", "c-2")]
+        alone = [container_document(row) for row in rows if row["lifecycle"] != Lifecycle.DELETED]
+        for document, whole in zip(listed, alone, strict=True):
+            expected = json.loads(whole)
+            assert json.loads(document).items() <= expected.items()
+    assert json.loads(listed[0])["job"] == "job-1"
+
+
+def _job(container: str) -> dict[str, Any]:
+    states = {"state": "running", "percent": 0, "record_sequence": 0}
+    return {
+        "id": "job-1",
+        "kind": "container.start",
+        "container_id": container,
+        "actor": "me",
+        "command": {},
+        "created_at": now(),
+        **states,
+    }
+
+
+async def test_only_so_many_rows_stay_rendered(databases: Databases) -> None:
+    """The list of more containers than that is whole, again and again."""
+    database = Database(await databases.make("inventory", MIGRATIONS))
+    async with database.begin() as connection:
+        await connection.execute(insert(tables.clusters).values(**CLUSTER, created_at=now()))
+        await connection.execute(insert(tables.containers), [_row(each, f"n{each}") for each in range(9)])
+    pages = ContainerPages(database, most=3)
+
+    listed = [(await pages.page(ListContainers()))[0] for _ in range(2)]
+    await database.dispose()
+
+    names = [[Container.model_validate_json(each).hostname for each in documents] for documents in listed]
+    assert names == [[f"n{each}" for each in range(9)]] * 2
+    assert len(pages._own) == 3
 
 
 @pytest.mark.parametrize("lifecycle", list(Lifecycle))

@@ -49,7 +49,8 @@ async def _running(session: Session) -> None:
 
 async def _print_containers(session: Session, **filters: str) -> None:
     async with session.connect() as client:
-        items = await client.items("/containers", **filters)
+        view = "full" if session.form.is_whole else "summary"
+        items = await client.items("/containers", **filters, view=view)
         clusters = await client.items("/clusters")
     outages = [*freshness.outages_of(clusters)]
     # Names and VMIDs repeat from cluster to cluster.

@@ -11,7 +11,15 @@ from pydantic import Field
 
 from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.message import Id, Moment, Query, Value
-from slipway.contracts.values import ContainerSort, Lifecycle, Outage, PendingChange, Power, Sealed
+from slipway.contracts.values import (
+    ContainerSort,
+    ContainerView,
+    Lifecycle,
+    Outage,
+    PendingChange,
+    Power,
+    Sealed,
+)
 
 
 class DiscoveredService(Value):
@@ -154,6 +162,8 @@ class ListContainers(Query[ContainerPage]):
     power: tuple[Power, ...] = ()
     """Only those with one of these; none means any."""
     sort: ContainerSort = ContainerSort.CREATED
+    view: ContainerView = ContainerView.FULL
+    """The answer to a summary is no `ContainerPage`: its items lack what the view leaves out."""
 
 
 class DeleteContainer(Query[Accepted]):

@@ -85,6 +85,14 @@ class ContainerSort(StrEnum):
     VMID_LAST = "-vmid"
 
 
+class ContainerView(StrEnum):
+    """How much of each container a list has."""
+
+    FULL = "full"
+    SUMMARY = "summary"
+    """What a table of containers shows: without `spec`, `pending` and `credentials`."""
+
+
 class PendingChange(Value):
     """A setting that Proxmox changes at the container's next start, as it is written there."""
 

@@ -27,6 +27,7 @@ from slipway.inventory.containers.handlers import ContainerHandlers
 from slipway.inventory.containers.host_check import HostCheck
 from slipway.inventory.containers.looks import Looks
 from slipway.inventory.containers.observations import ObservationStore
+from slipway.inventory.containers.pages import ContainerPages
 from slipway.inventory.containers.removal import ContainerRemovalStore
 from slipway.inventory.containers.store import ContainerStore
 from slipway.inventory.dead_letters import DeadLetterHandlers
@@ -123,6 +124,7 @@ def register(
     of_containers = ContainerHandlers(
         unit=unit,
         containers=container_store,
+        pages=ContainerPages(tables),
         observations=ObservationStore(tables, queue),
         records=records,
         host_check=host_check,

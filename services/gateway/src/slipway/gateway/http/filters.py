@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.message import Id
-from slipway.contracts.values import ContainerSort, JobState, Lifecycle, Power
+from slipway.contracts.values import ContainerSort, ContainerView, JobState, Lifecycle, Power
 
 
 class _Asked(BaseModel):
@@ -15,6 +15,12 @@ class _Asked(BaseModel):
 
     limit: int = Field(default=100, ge=1, le=1000)
     cursor: str | None = Field(default=None, max_length=256)
+
+    @classmethod
+    def takes_several(cls, name: str) -> bool:
+        """Whether a parameter may be given several times."""
+        field = cls.model_fields.get(name)
+        return field is not None and field.default_factory is list
 
 
 class ContainerFilters(_Asked):
@@ -30,6 +36,10 @@ class ContainerFilters(_Asked):
     lifecycle: list[Lifecycle] = Field(default_factory=list)
     power: list[Power] = Field(default_factory=list)
     sort: ContainerSort = ContainerSort.CREATED
+    view: ContainerView = Field(
+        default=ContainerView.FULL,
+        description="`summary` leaves `spec`, `pending` and `credentials` out of each item",
+    )
 
 
 class JobFilters(_Asked):

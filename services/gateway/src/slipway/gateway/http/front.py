@@ -1,18 +1,28 @@
 """Which part answers a path: event streams, the API, or the page.
 
-What is polled most, one container and one job, is answered here: FastAPI takes four times as long to find a
-handler as the rest of the gateway needs for all. It declares them, and answers what is asked otherwise.
+What is polled most, containers and jobs, one or a list of them, is answered here: FastAPI takes four times as
+long to find a handler as the rest of the gateway needs for all. It declares them, and answers what is asked
+otherwise: whatever is wrong with a request, it says.
 """
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
+from types import MappingProxyType
+from typing import Any
 
-from slipway.contracts.containers import GetContainer
-from slipway.contracts.jobs import GetJob
+from pydantic import ValidationError
+from starlette.datastructures import QueryParams
+
+from slipway.contracts.containers import GetContainer, ListContainers
+from slipway.contracts.jobs import GetJob, ListJobs
+from slipway.contracts.message import Query
 from slipway.gateway.http.answers import passed_on
+from slipway.gateway.http.filters import ContainerFilters, JobFilters
 from slipway.gateway.http.gate import Gate
 from slipway.gateway.http.pages import Pages
 from slipway.gateway.http.problems import not_allowed
+from slipway.gateway.http.texts import is_unfit
 from slipway.gateway.identity.auth import Auth, headers_of
 from slipway.gateway.streams.stream import EventStreams
 from slipway.runtime.bus.client import Bus
@@ -22,6 +32,15 @@ _ID = r"([a-z0-9][a-z0-9-]{0,126})"
 _EVENTS = re.compile(rf"/api/v1(?:/jobs/{_ID})?/events")
 _CONTAINER = re.compile(rf"/api/v1/containers/{_ID}")
 _JOB = re.compile(rf"/api/v1/jobs/{_ID}")
+_LISTS: Mapping[str, tuple[type[ContainerFilters | JobFilters], type[ListContainers | ListJobs]]] = (
+    MappingProxyType(
+        {
+            "/api/v1/containers": (ContainerFilters, ListContainers),
+            "/api/v1/jobs": (JobFilters, ListJobs),
+        }
+    )
+)
+"""What a list's query and its question are."""
 
 
 class Front:
@@ -68,12 +87,34 @@ class Front:
         )
 
 
-def _read_of(scope: Scope) -> GetContainer | GetJob | None:
-    """Return what a request reads if that is one container or one job, and nothing else is in it."""
-    if scope["method"] != "GET" or scope["query_string"]:
+def _read_of(scope: Scope) -> Query[Any] | None:
+    """Return what a request reads, if that is containers or jobs and it is clear which."""
+    if scope["method"] != "GET":
+        return None
+    if scope["path"] in _LISTS:
+        return _list_of(scope["query_string"], *_LISTS[scope["path"]])
+    if scope["query_string"]:
         return None
     if (match := _CONTAINER.fullmatch(scope["path"])) is not None:
         return GetContainer(container=match[1])
     if (match := _JOB.fullmatch(scope["path"])) is not None:
         return GetJob(job=match[1])
     return None
+
+
+def _list_of(
+    query: bytes, filters: type[ContainerFilters | JobFilters], kind: type[ListContainers | ListJobs]
+) -> Query[Any] | None:
+    """Return the question for a list; None if its query is not one that everybody reads alike."""
+    asked: dict[str, Any] = {}
+    for name, value in QueryParams(query).multi_items():
+        if filters.takes_several(name):
+            asked.setdefault(name, []).append(value)
+        elif name in asked or is_unfit(value):
+            return None
+        else:
+            asked[name] = value
+    try:
+        return kind.model_validate(filters.model_validate(asked).model_dump())
+    except ValidationError:
+        return None

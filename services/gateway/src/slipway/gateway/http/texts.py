@@ -22,10 +22,10 @@ async def _sane(request: Request) -> None:
     problems: list[tuple[Place, str]] = [
         (("query", name), _NOT_TEXT)
         for name, value in request.query_params.multi_items()
-        if _is_unfit(value) or _is_unfit(name)
+        if is_unfit(value) or is_unfit(name)
     ]
     problems += [
-        (("path", name), _NOT_TEXT) for name, value in request.path_params.items() if _is_unfit(value)
+        (("path", name), _NOT_TEXT) for name, value in request.path_params.items() if is_unfit(value)
     ]
     if request.method not in _WITHOUT_BODY:
         try:
@@ -47,11 +47,11 @@ def faults(content: Any) -> list[tuple[Place, str]]:
         where, value = waiting.pop()
         parts: list[tuple[Place, Any]] = []
         if isinstance(value, dict):
-            problems += [(where, _NOT_TEXT) for name in value if _is_unfit(name)]
+            problems += [(where, _NOT_TEXT) for name in value if is_unfit(name)]
             parts = [((*where, _shown(name)), part) for name, part in value.items()]
         elif isinstance(value, list):
             parts = [((*where, str(index)), part) for index, part in enumerate(value)]
-        elif isinstance(value, str) and _is_unfit(value):
+        elif isinstance(value, str) and is_unfit(value):
             problems.append((where, _NOT_TEXT))
         elif isinstance(value, int) and abs(value) > LARGEST:
             problems.append((where, _TOO_LARGE))
@@ -62,7 +62,8 @@ def faults(content: Any) -> list[tuple[Place, str]]:
     return problems
 
 
-def _is_unfit(text: str) -> bool:
+def is_unfit(text: str) -> bool:
+    """Whether no database and no shell can carry a text."""
     return "\0" in text or (not text.isascii() and any("\ud800" <= letter <= "\udfff" for letter in text))
 
 

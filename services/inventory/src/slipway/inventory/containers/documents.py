@@ -17,33 +17,46 @@ from slipway.runtime.database.engine import Record
 
 SPEC_FIELDS = tuple(ContainerSpec.model_fields)
 """A row is complete if its spec has them all; one of an older build may lack some."""
-AS_TEXT = ("spec", "pending", "services", "credentials", "warnings")
+AS_TEXT = ("spec", "pending", "services", "warnings")
 """Columns that hold JSON."""
+_BESIDE = frozenset({"cluster", "job", "credentials", "version"})
 _SERVICES = TypeAdapter(tuple[DiscoveredService, ...])
 
 
-def container_document(
-    row: Record, *, looked_at: Moment | None = None, outage: Outage | None = None
-) -> bytes:
-    """Return a container's JSON.
+def own_part(row: Record) -> bytes:
+    """Return the JSON of what stands in a container's own row, up to where `container_document` goes on.
 
     Args:
-        row: with the columns of `listing.READ`.
-        looked_at: when it was last seen on its host.
-        outage: why it can't be looked at now.
+        row: with the columns of `listing.READ` or `listing.SUMMARY`.
     """
-    values = dict(row.items())
-    stored = {name: values.pop(name) for name in AS_TEXT}
-    if not values.pop("is_complete"):
+    values = {name: value for name, value in row.items() if name not in _BESIDE}
+    stored = {name: values.pop(name) for name in AS_TEXT if name in values}
+    if not values.pop("is_complete", True):
         stored["spec"] = ContainerSpec.model_validate_json(stored["spec"]).model_dump_json()
-    values |= {"looked_at": looked_at, "outage": outage}
     if values["lifecycle"] == Lifecycle.DELETED:
         values["power"] = Power.UNKNOWN
     if values["power"] != Power.RUNNING and values["lifecycle"] != Lifecycle.CREATING:
         values["address"] = None
         stored["services"] = _off(stored["services"], values["power"])
     texts = "".join([f',"{name}":{text}' for name, text in stored.items()])
-    return b"%s%s}" % (to_json(values)[:-1], texts.encode())
+    return to_json(values)[:-1] + texts.encode()
+
+
+def container_document(
+    row: Record, own: bytes | None = None, *, looked_at: Moment | None = None, outage: Outage | None = None
+) -> bytes:
+    """Return a container's JSON.
+
+    Args:
+        row: with what stands beside the container's own row: `cluster`, `job`, `credentials` unless left out.
+        own: what stands in its own row, by `own_part`; without it the row has that too.
+        looked_at: when it was last seen on its host.
+        outage: why it can't be looked at now.
+    """
+    beside = to_json({"cluster": row["cluster"], "job": row["job"], "looked_at": looked_at, "outage": outage})
+    credentials = row.get("credentials")
+    text = b"" if credentials is None else b',"credentials":%s' % credentials.encode()
+    return b"%s,%s%s}" % (own_part(row) if own is None else own, beside[1:-1], text)
 
 
 def page_document(items: Iterable[bytes], following: str | None) -> bytes:

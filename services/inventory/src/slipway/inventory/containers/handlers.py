@@ -20,6 +20,7 @@ from slipway.inventory.containers.documents import page_document
 from slipway.inventory.containers.host_check import HostCheck
 from slipway.inventory.containers.looks import Looks
 from slipway.inventory.containers.observations import ObservationStore
+from slipway.inventory.containers.pages import ContainerPages
 from slipway.inventory.containers.store import ContainerStore
 from slipway.inventory.containers.use_cases import decide_config, decide_discovery, decide_reveal
 from slipway.inventory.jobs.records import Records
@@ -35,6 +36,7 @@ class ContainerHandlers:
 
     unit: UnitOfWork
     containers: ContainerStore
+    pages: ContainerPages
     observations: ObservationStore
     records: Records
     host_check: HostCheck
@@ -57,7 +59,7 @@ class ContainerHandlers:
 
     async def list(self, query: ListContainers, _call: Call) -> bytes:
         """Return a page of them."""
-        return page_document(*await self.containers.list(query, self.looks.reader()))
+        return page_document(*await self.pages.page(query, self.looks.reader()))
 
     async def reveal(self, query: RevealCredential, call: Call) -> Revealed:
         """Return a credential, sealed to the gateway."""

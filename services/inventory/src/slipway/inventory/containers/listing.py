@@ -11,7 +11,6 @@ from typing import Any
 
 from sqlalchemy import (
     ARRAY,
-    BigInteger,
     Cast,
     Column,
     ColumnElement,
@@ -27,36 +26,48 @@ from sqlalchemy import (
     select,
     tuple_,
 )
-from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by, dialect
+from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 
 from slipway.contracts.containers import Container, ListContainers
 from slipway.contracts.message import Id
-from slipway.contracts.values import ContainerSort, Lifecycle
+from slipway.contracts.values import ContainerSort, ContainerView, Lifecycle
 from slipway.inventory.containers.documents import AS_TEXT, SPEC_FIELDS
 from slipway.inventory.tables import ACTIVE, clusters, containers, credentials, jobs
+from slipway.runtime.database.engine import sql_of
 
 SHOWN = ("root", "discovered")
 """Origins of the credentials that people see; they know the variables, which they set themselves."""
 _ACTIVE_JOB = select(jobs.c.id).where(jobs.c.container_id == containers.c.id, jobs.c.state.in_(ACTIVE))
 _REF = func.json_build_object("id", credentials.c.id, "name", credentials.c.name)
-_CREDENTIALS = select(
-    func.coalesce(cast(func.json_agg(aggregate_order_by(_REF, credentials.c.name)), Text), "[]")
-).where(credentials.c.container_id == containers.c.id, credentials.c.origin.in_(SHOWN))
+_REFS = cast(func.json_agg(aggregate_order_by(_REF, credentials.c.name)), Text)
+_CREDENTIALS = select(func.coalesce(_REFS, "[]")).where(
+    credentials.c.container_id == containers.c.id, credentials.c.origin.in_(SHOWN)
+)
 _FIELDS = set(Container.model_fields) - {"looked_at"}
 """The column `looked_at` is another thing: when a forgotten one was last looked for."""
-READ: Select[Any] = select(
+_VERSION: ColumnElement[int] = literal_column("containers.xmin").label("version")
+"""Another one after each change of the row: the transaction that wrote it (PostgreSQL, "System Columns")."""
+SUMMARY: Select[Any] = select(
     *(
         cast(column, Text).label(column.name) if column.name in AS_TEXT else column
         for column in containers.c
-        if column.name in _FIELDS
+        if column.name in _FIELDS - {"spec", "pending"}
     ),
     containers.c.forgotten_as.is_not(None).label("is_forgotten"),
-    containers.c.spec.has_all(literal(SPEC_FIELDS, ARRAY(Text))).label("is_complete"),
+    _VERSION,
     clusters.c.name.label("cluster"),
     _ACTIVE_JOB.scalar_subquery().label("job"),
-    _CREDENTIALS.scalar_subquery().label("credentials"),
 ).join(clusters)
-"""What `container_document` needs, in one statement: its row, its job and the rest are of one moment."""
+"""What the document of a summary needs, in one statement: its row, its job and the rest are of one moment."""
+READ = SUMMARY.add_columns(
+    cast(containers.c.spec, Text).label("spec"),
+    cast(containers.c.pending, Text).label("pending"),
+    containers.c.spec.has_all(literal(SPEC_FIELDS, ARRAY(Text))).label("is_complete"),
+    _CREDENTIALS.scalar_subquery().label("credentials"),
+)
+"""The same for a whole document."""
+_PLACE = ("id", "hostname", "vmid", "node", "cluster_id", "lifecycle", "observed_at", "updated_at")
+"""What a list is ordered by, what says when a container was seen, and what tells its row's versions apart."""
 _SHAPES = 256
 """Statements that stay compiled: a list has another one for each set of filters."""
 _ORDERS = MappingProxyType(
@@ -83,7 +94,9 @@ _FILTERS: Mapping[str, Callable[[ColumnElement[Any]], ColumnElement[bool]]] = Ma
 
 
 def select_portion(query: ListContainers, last: Id | None, limit: int) -> tuple[str, Sequence[object]]:
-    """Return the statement that reads a part of a list, and its arguments.
+    """Return the statement that reads which containers are a part of a list, and its arguments.
+
+    Its rows have `_PLACE`, the version of the container's own row, and what a document has beside that.
 
     Args:
         query: which containers, in which order.
@@ -95,7 +108,7 @@ def select_portion(query: ListContainers, last: Id | None, limit: int) -> tuple[
     if query.q:
         escaped = query.q.replace("/", "//").replace("%", "/%").replace("_", "/_")
         wanted["q"] = f"%{escaped}%"
-    return _portion(query.sort, tuple(wanted)), [limit, *wanted.values()]
+    return _portion(query.view, query.sort, limit, tuple(wanted)), list(wanted.values())
 
 
 def has_tag(tag: str) -> ColumnElement[bool]:
@@ -105,18 +118,35 @@ def has_tag(tag: str) -> ColumnElement[bool]:
 
 
 @lru_cache(_SHAPES)
-def _portion(sort: ContainerSort, names: tuple[str, ...]) -> str:
-    limit, *values = (_argument(number, name) for number, name in enumerate(("limit", *names), 1))
-    selected = READ.where(containers.c.lifecycle != Lifecycle.DELETED)
-    for name, value in zip(names, values, strict=True):
+def _portion(view: ContainerView, sort: ContainerSort, limit: int, names: tuple[str, ...]) -> str:
+    """Return the statement; the limit stands in it, since one that is an argument is planned each time."""
+    selected = select(*(containers.c[name] for name in _PLACE), _VERSION, clusters.c.name.label("cluster"))
+    selected = selected.join(clusters).where(containers.c.lifecycle != Lifecycle.DELETED)
+    for number, name in enumerate(names, 1):
+        value = _argument(number, name)
         selected = selected.where(_comes_after(sort, value) if name == "last" else _FILTERS[name](value))
-    columns = (_column(sort), containers.c.id)
-    order = [column.desc() if _is_reversed(sort) else column.asc() for column in columns]
-    return _sql(selected.order_by(*order).limit(limit))
+    page = selected.order_by(*_order(sort, containers.c)).limit(limit).cte("page")
+    ids = any_(func.array(select(page.c.id).scalar_subquery()))
+    active = select(jobs.c.id, jobs.c.container_id)
+    active_jobs = active.where(jobs.c.container_id == ids, jobs.c.state.in_(ACTIVE)).subquery("active")
+    whole = select(page, active_jobs.c.id.label("job"))
+    joined = page.outerjoin(active_jobs, active_jobs.c.container_id == page.c.id)
+    if view is ContainerView.FULL:
+        refs = select(credentials.c.container_id, _REFS.label("refs"))
+        refs = refs.where(credentials.c.container_id == ids, credentials.c.origin.in_(SHOWN))
+        of_page = refs.group_by(credentials.c.container_id).subquery("of_page")
+        whole = whole.add_columns(func.coalesce(of_page.c.refs, "[]").label("credentials"))
+        joined = joined.outerjoin(of_page, of_page.c.container_id == page.c.id)
+    return sql_of(whole.select_from(joined).order_by(*_order(sort, page.c)))
+
+
+def _order(sort: ContainerSort, columns: Any) -> list[ColumnElement[Any]]:
+    place = columns[_column(sort).name], columns.id
+    return [column.desc() if _is_reversed(sort) else column.asc() for column in place]
 
 
 def _argument(number: int, name: str) -> ColumnElement[Any]:
-    kind = ARRAY(Text) if name in {"lifecycle", "power"} else BigInteger() if name == "limit" else Text()
+    kind = ARRAY(Text) if name in {"lifecycle", "power", "ids"} else Text()
     return cast(literal_column(f"${number}"), kind)
 
 
@@ -139,12 +169,14 @@ def _is_reversed(sort: ContainerSort) -> bool:
     return sort.startswith("-")
 
 
-def _sql(selected: Select[Any]) -> str:
-    in_full = {"literal_binds": True}
-    return str(selected.compile(dialect=dialect(paramstyle="named"), compile_kwargs=in_full))  # type: ignore[no-untyped-call]
-
-
-ONE = _sql(READ.where(containers.c.id == _argument(1, "id")))
+ONE = sql_of(READ.where(containers.c.id == _argument(1, "id")))
 """Reads one container; its argument is the id."""
-EXISTS = _sql(select(containers.c.id).where(containers.c.id == _argument(1, "id")))
+EXISTS = sql_of(select(containers.c.id).where(containers.c.id == _argument(1, "id")))
 """Finds whether there is one, for the same."""
+MANY = MappingProxyType(
+    {
+        view: sql_of(columns.where(containers.c.id == any_(_argument(1, "ids"))))
+        for view, columns in ((ContainerView.FULL, READ), (ContainerView.SUMMARY, SUMMARY))
+    }
+)
+"""Reads some containers; its argument are their ids."""

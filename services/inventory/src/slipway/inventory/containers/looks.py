@@ -5,9 +5,8 @@ one that stays away is itself an outage.
 """
 
 import asyncio
-from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from slipway.contracts.cluster_facts import ClusterLook
 from slipway.contracts.clusters import Cluster, ClusterPage
@@ -24,6 +23,13 @@ from slipway.runtime.topology.declared import LOOKS
 
 SILENCE_SECONDS = 8.0
 """How much later than announced a value may come before monitor counts as silent."""
+
+
+class Document(Protocol):
+    """Makes a container's document."""
+
+    def __call__(self, row: Record, own: bytes | None = None) -> bytes:
+        """Make it of a row, and of what stands in the container's own if that is made already."""
 
 
 class Looks:
@@ -56,17 +62,20 @@ class Looks:
         """Return clusters as they were seen last."""
         return page.model_copy(update={"items": tuple(map(self.cluster, page.items))})
 
-    def reader(self) -> Callable[[Record], bytes]:
-        """Return what makes the documents of one answer: containers as their clusters were seen last."""
+    def reader(self) -> Document:
+        """Return what makes the documents of one answer: containers as their clusters were seen last.
+
+        It takes a row, and what stands in the container's own if that is made already.
+        """
         sights: dict[Id, Sight] = {}
 
-        def document(row: Any) -> bytes:
+        def document(row: Any, own: bytes | None = None) -> bytes:
             cluster = row["cluster_id"]
             if cluster not in sights:
                 sights[cluster] = self._of(cluster, row["cluster"])
             left_at = self._left.get(cluster, {}).get(row["vmid"])
             looked_at, outage = sight.container_seen(row, sights[cluster], left_at=left_at)
-            return container_document(row, looked_at=looked_at, outage=outage)
+            return container_document(row, own, looked_at=looked_at, outage=outage)
 
         return document
 

@@ -3,8 +3,10 @@
 The last observation itself stays unchanged.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from typing import NamedTuple, Protocol
 
 from slipway.contracts.cluster_facts import ClusterLook, NodeFacts, NodeLook
@@ -21,9 +23,9 @@ _READABLE = frozenset({"cluster.privilege-missing", "cluster.no-quorum"})
 """Outages of a cluster whose nodes and guests are looked at nevertheless."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Sight:
-    """The newest look at a cluster."""
+    """The newest look at a cluster; a list asks it for every container."""
 
     look: ClusterLook | None = None
     vmids: frozenset[int] = frozenset()
@@ -31,20 +33,21 @@ class Sight:
     silence: Outage | None = None
     """Set when the look is too old to be believed."""
 
-    @property
+    @cached_property
     def outage(self) -> Outage | None:
         """The outage of the cluster."""
         return self.silence or (self.look.outage if self.look else None)
 
-    @property
+    @cached_property
     def blindness(self) -> Outage | None:
         """The outage that hides its nodes and guests."""
         outage = self.outage
         return outage if outage is not None and outage.code not in _READABLE else None
 
-    def node(self, name: str) -> NodeLook | None:
-        """The look at a node."""
-        return next((each for each in self.look.nodes if each.node == name), None) if self.look else None
+    @cached_property
+    def nodes(self) -> Mapping[str, NodeLook]:
+        """The looks at its nodes, by name."""
+        return {each.node: each for each in self.look.nodes} if self.look else {}
 
 
 class StoredContainer(Protocol):
@@ -83,7 +86,7 @@ def cluster_seen(cluster: Cluster, sight: Sight) -> Cluster:
 
 def node_seen(node: NodeFacts, sight: Sight) -> NodeFacts:
     """Return a node's facts with their age."""
-    seen = sight.node(node.node)
+    seen = sight.nodes.get(node.node)
     if seen is None:
         left = sight.look is not None and bool(sight.look.nodes)
         outage = sight.blindness or (_gone(node.node, node.observed_at) if left else node.outage)
@@ -112,7 +115,7 @@ def container_seen(container: StoredContainer, sight: Sight, *, left_at: Moment 
         return ContainerSight()
     if sight.look is None:
         return ContainerSight(outage=sight.silence)
-    node = sight.node(container.node)
+    node = sight.nodes.get(container.node)
     is_listed = container.vmid in sight.vmids
     looked_at = sight.look.looked_at if is_listed else left_at or container.observed_at
     outage = sight.blindness or _of_node(container, node, sight.look)

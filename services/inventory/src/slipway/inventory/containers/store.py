@@ -1,6 +1,6 @@
 """Containers, their services and their credentials: what is read, and the rows that decisions write."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,19 +9,17 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.container_specs import ContainerSpec
-from slipway.contracts.containers import Container, ListContainers
+from slipway.contracts.containers import Container
 from slipway.contracts.jobs import Target
 from slipway.contracts.message import Id
 from slipway.contracts.problems import NotFound
 from slipway.contracts.values import Lifecycle, Power
 from slipway.inventory.containers.documents import container_document
-from slipway.inventory.containers.listing import EXISTS, ONE, SHOWN, select_portion
+from slipway.inventory.containers.listing import ONE, SHOWN
 from slipway.inventory.decision import Write
 from slipway.inventory.faults import at
-from slipway.inventory.paging import PORTION, Filling
 from slipway.inventory.tables import clusters, containers, credentials
 from slipway.runtime.database.engine import Database, Record
-from slipway.runtime.errors import unknown_cursor
 from slipway.runtime.process.clock import now
 from slipway.runtime.process.ids import new_id
 
@@ -81,30 +79,6 @@ class ContainerStore:
         if not rows:
             raise _unknown(container)
         return rows[0]
-
-    async def list(
-        self, query: ListContainers, make: Callable[[Record], bytes] = container_document
-    ) -> tuple[Sequence[bytes], str | None]:
-        """Return the documents of living containers, oldest first unless asked otherwise, and where to go on.
-
-        Args:
-            query: which ones, in which order.
-            make: makes the document of what is read of one.
-
-        Raises:
-            CursorUnknown: if the cursor is no container.
-        """
-        if query.cursor is not None and not await self._database.fetch(EXISTS, query.cursor):
-            raise unknown_cursor(query.cursor)
-        filling = Filling[bytes](query.limit, "id", size_of=len)
-        has_more = True
-        while has_more and not filling.is_full:
-            portion = min(PORTION, query.limit + 1 - len(filling.items))
-            statement, arguments = select_portion(query, filling.last or query.cursor, portion)
-            rows = await self._database.fetch(statement, *arguments)
-            filling.take(rows, make)
-            has_more = len(rows) == portion
-        return filling.page
 
     async def secrets(self, container: Id) -> Mapping[str, Secret]:
         """Return a container's secrets as its rows hold them, by name."""

@@ -20,6 +20,7 @@ export function containersView(onState) {
     let areSeveral = false;
     const containers = new Listing({
       path: "/api/v1/containers",
+      query: { view: "summary" },
       atOnce: AT_ONCE,
       caption: "Containers",
       heads: ["Hostname", "State", "Address", "Services", "Template", "Node"],
