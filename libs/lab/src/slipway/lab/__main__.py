@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         asyncio.run(serve(lab))
     except (AlreadyRuns, GuestError, OtherNodes, OSError) as error:
         sys.stderr.write(f"slipway.lab: {error}\n")
-        return 1
+        return 2 if isinstance(error, OtherNodes) else 1
     return 0
 
 

@@ -1,0 +1,73 @@
+"""Run what a start needs once, each operation in a process that ends with it.
+
+`up` runs for months. The libraries that a start takes (clients of the bus and the database, migrations, HTTP)
+would stay in its memory, and the secrets that pass through them; so they are in `operations`, which only
+processes import that the fork server has forked.
+"""
+
+import json
+import os
+
+from slipway.cli.errors import CommandFailed, WrongInput
+from slipway.standalone.environment import plain_environment
+from slipway.standalone.forks import Command, Forks, ProcessFailed
+from slipway.standalone.logview import LogView
+from slipway.standalone.supervisor import kill_group
+
+_FAILURE = "failure"
+
+
+async def run_once(
+    forks: Forks, operation: str, view: LogView, *, is_urgent: bool = False, **arguments: object
+) -> None:
+    """Run one of `operations` to its end; what it writes is reported.
+
+    Args:
+        forks: where its process comes from.
+        operation: the name of the function.
+        is_urgent: whether it is not to wait for what the fork server still imports.
+        view: where its lines go.
+        arguments: of the function; no secret among them, and all can be JSON.
+
+    Raises:
+        CommandFailed: what an operator can understand as the reason why it failed.
+    """
+    command = Command(
+        name=operation,
+        arguments=("-m", "slipway.standalone.operations", operation, json.dumps(arguments)),
+        environment=_environment(),
+        is_urgent=is_urgent,
+    )
+    process = await forks.launch(command)
+    failure = None
+    try:
+        async for line in process.lines():
+            failure = _failure(line)
+            if failure is None:
+                view.report(line)
+        status = await process.wait()
+    finally:
+        kill_group(process.pid)
+    if failure is not None:
+        raise WrongInput(failure) if status == WrongInput.status else CommandFailed(failure)
+    if status != 0:
+        raise ProcessFailed(f"the operation {operation!r} of the start ended with status {status}")
+
+
+def failure_line(text: str) -> str:
+    """Return the last line of an operation that failed."""
+    return json.dumps({_FAILURE: text})
+
+
+def _failure(line: str) -> str | None:
+    if not line.startswith(f'{{"{_FAILURE}":'):
+        return None
+    text: str = json.loads(line)[_FAILURE]
+    return text
+
+
+def _environment() -> dict[str, str]:
+    """Return our own settings: an operation is a part of `up`."""
+    return plain_environment() | {
+        name: value for name, value in os.environ.items() if name.startswith("SLIPWAY_")
+    }
