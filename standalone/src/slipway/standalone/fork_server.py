@@ -2,10 +2,10 @@
 
 Theory of operation. To import Python's packages is most of a service's start and half of its memory. So
 `slipway up` begins with this other program (`spawn`), which imports what its processes need, in the order in
-which they need it, and forks a process for each order. One that is urgent comes between two imports. An order
-is JSON and two pipes, for the output and for the word to begin; the server forks twice, so that `up`, which
-is a subreaper meanwhile, becomes the parent of the new process. What it is to run is what Python takes: `-m
-MODULE ARGUMENT...` or `-c CODE`.
+which they need it, and forks a process for each order. An order comes between two imports as soon as what it
+needs is there. It is JSON and two pipes, for the output and for the word to begin; the server forks twice, so
+that `up`, which is a subreaper meanwhile, becomes the parent of the new process. What it is to run is what
+Python takes: `-m MODULE ARGUMENT...` or `-c CODE`.
 
 Guarantees. Nothing secret is here: the server has a clean environment and reads no files but Python's.
 Nothing but imports has run, and there is one thread. A process that was forked lives on when the server dies,
@@ -40,23 +40,22 @@ MOST_BYTES = 256 * 1024
 IMPORTS = (
     "slipway.standalone.keys",
     "slipway.runtime.process.main",
-    "slipway.standalone.declare",
     "sqlalchemy.dialects.postgresql.asyncpg",
-    "slipway.standalone.readiness",
+    "slipway.standalone.declare",
     "uvicorn.protocols.http.httptools_impl",
-    "uvicorn.lifespan.off",
     "uvicorn.protocols.websockets.auto",
-    "slipway.proxmox.hosts",
-    "jinja2.sandbox",
+    "uvicorn.lifespan.off",
+    "slipway.standalone.readiness",
     "slipway.catalog.app",
     "slipway.inventory.app",
-    "slipway.monitor.app",
-    "slipway.provisioner.app",
     "fastapi",
     "pydantic.v1",
     "slipway.gateway.app",
+    "slipway.proxmox.hosts",
+    "slipway.monitor.app",
+    "slipway.provisioner.app",
 )
-"""What the processes need, the first orders first."""
+"""What the processes need, in the order in which they are ordered; what a library imports late, too."""
 PYTHON = (sys.executable, "-P", "-m", "slipway.standalone.fork_server")
 
 
@@ -81,7 +80,7 @@ def _serve(line: socket.socket) -> None:
         if not content:
             os._exit(0)
         order = json.loads(content)
-        while left and not order["is_urgent"]:
+        while order["needs"] in left:
             importlib.import_module(left.pop(0))
         output, released = array("i", extra[0][2])
         line.send(json.dumps(_fork(order, output, released, line)).encode())

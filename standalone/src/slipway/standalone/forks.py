@@ -35,8 +35,9 @@ class Command:
     """Those of Python: `-m MODULE ARGUMENT...` or `-c CODE`; never a secret among them."""
     environment: Mapping[str, str]
     """All of it; secrets only as paths of files."""
-    is_urgent: bool = False
-    """Whether it does not wait until the fork server has imported everything, but imports what it lacks."""
+    needs: str = fork_server.IMPORTS[-1]
+    """Which of the modules that the fork server imports is to be there. What lives long needs the last: to go
+    on importing, the server writes to pages that it shares with those it has forked."""
     confinement: Confinement = OURSELVES
     dies_with: signal.Signals = signal.SIGKILL
     """What it gets when the supervisor dies."""
@@ -139,7 +140,7 @@ class Forks:
         """Have a process forked, as our child; return its id."""
         order = {
             "arguments": list(command.arguments),
-            "is_urgent": command.is_urgent,
+            "needs": command.needs,
             "environment": dict(command.environment),
             "confinement": command.confinement.orders(dies_with=command.dies_with),
         }

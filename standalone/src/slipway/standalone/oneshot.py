@@ -1,12 +1,13 @@
 """Run what a start needs once, each operation in a process that ends with it.
 
 `up` runs for months. The libraries that a start takes (clients of the bus and the database, migrations, HTTP)
-would stay in its memory, and the secrets that pass through them; so they are in `operations`, which only
-processes import that the fork server has forked.
+would stay in its memory, and the secrets that pass through them; so only such a process imports them.
 """
 
 import json
 import os
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from slipway.cli.errors import CommandFailed, WrongInput
 from slipway.standalone.environment import plain_environment
@@ -14,18 +15,25 @@ from slipway.standalone.forks import Command, Forks, ProcessFailed
 from slipway.standalone.logview import LogView
 from slipway.standalone.supervisor import kill_group
 
+OPERATIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "make_keys": "slipway.standalone.keys",
+        "declare": "slipway.standalone.declare",
+        "await_services": "slipway.standalone.readiness",
+        "add_lab": "slipway.standalone.readiness",
+        "await_templates": "slipway.standalone.readiness",
+    }
+)
+"""A function to its module."""
 _FAILURE = "failure"
 
 
-async def run_once(
-    forks: Forks, operation: str, view: LogView, *, is_urgent: bool = False, **arguments: object
-) -> None:
-    """Run one of `operations` to its end; what it writes is reported.
+async def run_once(forks: Forks, operation: str, view: LogView, **arguments: object) -> None:
+    """Run one of `OPERATIONS` to its end; what it writes is reported.
 
     Args:
         forks: where its process comes from.
         operation: the name of the function.
-        is_urgent: whether it is not to wait for what the fork server still imports.
         view: where its lines go.
         arguments: of the function; no secret among them, and all can be JSON.
 
@@ -36,7 +44,7 @@ async def run_once(
         name=operation,
         arguments=("-m", "slipway.standalone.operations", operation, json.dumps(arguments)),
         environment=_environment(),
-        is_urgent=is_urgent,
+        needs=OPERATIONS[operation],
     )
     process = await forks.launch(command)
     failure = None

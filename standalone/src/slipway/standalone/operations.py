@@ -9,7 +9,6 @@ import json
 import sys
 from collections.abc import Callable, Coroutine, Mapping
 from importlib import import_module
-from types import MappingProxyType
 from typing import Any
 
 from pydantic import ValidationError
@@ -18,18 +17,7 @@ from slipway.cli.errors import CommandFailed, WrongInput
 from slipway.contracts.problems import SlipwayError
 from slipway.runtime.process import logs
 from slipway.runtime.process.settings import LogSettings, SettingsProblem, explain
-from slipway.standalone.oneshot import failure_line
-
-OPERATIONS: Mapping[str, str] = MappingProxyType(
-    {
-        "make_keys": "slipway.standalone.keys",
-        "declare": "slipway.standalone.declare",
-        "await_services": "slipway.standalone.readiness",
-        "add_lab": "slipway.standalone.readiness",
-        "await_templates": "slipway.standalone.readiness",
-    }
-)
-"""The function to its module: each needs other libraries."""
+from slipway.standalone.oneshot import OPERATIONS, failure_line
 
 
 def main(name: str, arguments: Mapping[str, Any]) -> int:

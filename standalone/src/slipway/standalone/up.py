@@ -93,7 +93,7 @@ class Stack:
         data = str(self.folder.path)
         await asyncio.gather(self._start_server(postgres), self._start_bus(nats))
         ports = {"nats_url": nats.url, "postgres_port": postgres.port}
-        await self._once("declare", is_urgent=True, data=data, **ports)
+        await self._once("declare", data=data, **ports)
         say("  the message bus and the database run")
         if self._options.with_lab:
             self._start_lab()
@@ -134,11 +134,11 @@ class Stack:
         self._record()
 
     async def _start_bus(self, nats: EmbeddedNats) -> None:
-        await self._once("make_keys", is_urgent=True, data=str(self.folder.path))
+        await self._once("make_keys", data=str(self.folder.path))
         await self._start_server(nats)
 
-    async def _once(self, operation: str, *, is_urgent: bool = False, **arguments: object) -> None:
-        work = run_once(self._forks, operation, self._view, is_urgent=is_urgent, **arguments)
+    async def _once(self, operation: str, **arguments: object) -> None:
+        work = run_once(self._forks, operation, self._view, **arguments)
         await unless_refused(work, self._processes, self._view)
 
     def _start_lab(self) -> None:
