@@ -136,9 +136,14 @@ class EmbeddedPostgres(EmbeddedServer):
             "unix_socket_directories": str(self._folder),
             "max_connections": str(self._options.max_connections),
             "shared_buffers": "32MB",
-            # Processes that only large reads, or replication, need.
+            # Processes and memory that only large reads, replication, serializable transactions or those
+            # over very many tables need.
             "io_method": "sync",
+            "io_max_concurrency": "1",
             "max_logical_replication_workers": "0",
+            "max_wal_senders": "0",
+            "max_pred_locks_per_transaction": "10",
+            "max_locks_per_transaction": "32",
             "password_encryption": "scram-sha-256",
             "log_statement": "none",
         }
