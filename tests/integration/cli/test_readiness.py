@@ -26,7 +26,7 @@ async def test_wrong_setting(tmp_path: Path) -> None:
     process.start()
 
     with pytest.raises(ProcessFailed, match="SLIPWAY_POOL_SIZE: not a number"):
-        await asyncio.wait_for(unless_refused(await_services(urls=[NOWHERE]), lambda: [process], view), 60)
+        await asyncio.wait_for(unless_refused(await_services([NOWHERE]), lambda: [process], view), 60)
 
     await process.stop(seconds=1)
     forks.close()

@@ -10,31 +10,28 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from slipway.cli.errors import CommandFailed, WrongInput
+from slipway.cli.terminal import say
 from slipway.standalone.environment import plain_environment
 from slipway.standalone.forks import Command, Forks, ProcessFailed
-from slipway.standalone.logview import LogView
 from slipway.standalone.supervisor import kill_group
 
 OPERATIONS: Mapping[str, str] = MappingProxyType(
     {
         "make_keys": "slipway.standalone.keys",
         "declare": "slipway.standalone.declare",
-        "await_services": "slipway.standalone.readiness",
-        "add_lab": "slipway.standalone.readiness",
-        "await_templates": "slipway.standalone.readiness",
+        "await_stack": "slipway.standalone.readiness",
     }
 )
 """A function to its module."""
 _FAILURE = "failure"
 
 
-async def run_once(forks: Forks, operation: str, view: LogView, **arguments: object) -> None:
-    """Run one of `OPERATIONS` to its end; what it writes is reported.
+async def run_once(forks: Forks, operation: str, **arguments: object) -> None:
+    """Run one of `OPERATIONS` to its end; what it writes is ours.
 
     Args:
         forks: where its process comes from.
         operation: the name of the function.
-        view: where its lines go.
         arguments: of the function; no secret among them, and all can be JSON.
 
     Raises:
@@ -52,7 +49,7 @@ async def run_once(forks: Forks, operation: str, view: LogView, **arguments: obj
         async for line in process.lines():
             failure = _failure(line)
             if failure is None:
-                view.report(line)
+                say(line)
         status = await process.wait()
     finally:
         kill_group(process.pid)

@@ -6,10 +6,12 @@ what the operator has set has to be corrected.
 
 import asyncio
 import json
+import logging
+import os
 import sys
 from collections.abc import Callable, Coroutine, Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 from pydantic import ValidationError
 
@@ -20,8 +22,16 @@ from slipway.runtime.process.settings import LogSettings, SettingsProblem, expla
 from slipway.standalone.oneshot import OPERATIONS, failure_line
 
 
-def main(name: str, arguments: Mapping[str, Any]) -> int:
-    """Run one operation; return the exit status."""
+def main(name: str, arguments: Mapping[str, Any]) -> NoReturn:
+    """Run one operation; end the process without taking the interpreter apart, for which `up` would wait."""
+    status = _status(name, arguments)
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def _status(name: str, arguments: Mapping[str, Any]) -> int:
     operation: Callable[..., Coroutine[Any, Any, None]] = getattr(import_module(OPERATIONS[name]), name)
     logs.configure("slipway", LogSettings(log_level="warning", log_format="text"))
     try:
@@ -39,4 +49,4 @@ def _fail(text: str, status: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1], json.loads(sys.argv[2])))
+    main(sys.argv[1], json.loads(sys.argv[2]))

@@ -5,7 +5,7 @@ is seen where it runs (`supervisor`).
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
 
 import httpx
@@ -19,10 +19,31 @@ from slipway.standalone.forks import ProcessFailed
 from slipway.standalone.lab import CLUSTER, RunningLab, read_lab
 
 START_SECONDS = 90.0
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.05
 
 
-async def await_services(*, urls: Sequence[str]) -> None:
+async def await_stack(*, data: str, url: str, services: Mapping[str, str], with_lab: bool) -> None:
+    """Wait until everything can be used, and say what is.
+
+    Args:
+        data: the data folder.
+        url: the gateway's.
+        services: each service's URL, by name.
+        with_lab: whether the lab's cluster is to be added.
+    """
+    folder = DataFolder(Path(data))
+    await await_services(services.values())
+    say(f"  the services run: {', '.join(services)}")
+    async with Client(url, folder.bootstrap_token.read_text(encoding="utf-8").strip()) as client:
+        if with_lab:
+            lab = await _running_lab(folder.lab)
+            await _add_cluster(client, lab)
+            guests = "real LXC containers" if lab.endpoint["guests"] == "lxc" else "simulated"
+            say(f"  the lab runs, a pretend Proxmox cluster; its containers are {guests}")
+        await _until(lambda: _are_templates_served(client), "the templates")
+
+
+async def await_services(urls: Collection[str]) -> None:
     """Wait until every service answers that it is ready."""
 
     async def are_ready() -> bool:
@@ -36,10 +57,8 @@ async def await_services(*, urls: Sequence[str]) -> None:
         await _until(are_ready, "the services")
 
 
-async def add_lab(*, url: str, data: str) -> None:
-    """Wait for the lab, add its cluster over the API, and wait until containers can be created on it."""
-    folder = DataFolder(Path(data))
-    lab = await _running_lab(folder.lab)
+async def _add_cluster(client: Client, lab: RunningLab) -> None:
+    """Add the lab's cluster over the API, and wait until containers can be created on it."""
 
     async def is_added() -> bool:
         try:
@@ -48,26 +67,12 @@ async def add_lab(*, url: str, data: str) -> None:
         except (ApiProblem, ApiUnreachable) as error:
             if isinstance(error, ApiProblem) and error.is_final:
                 raise ProcessFailed(f"the lab's cluster can't be added: {error}") from error
-            say(f"the lab's cluster can't be added yet: {error}")
+            say(f"  the lab's cluster can't be added yet: {error}")
             return False
         return True
 
-    async with _client(url, folder) as client:
-        await _until(is_added, "the lab's cluster")
-        await _until(lambda: is_usable(client, lab), "the lab's nodes")
-
-
-async def await_templates(*, url: str, data: str) -> None:
-    """Wait until containers can be created from templates."""
-
-    async def are_served() -> bool:
-        try:
-            return bool(await client.templates())
-        except (ApiProblem, ApiUnreachable):
-            return False
-
-    async with _client(url, DataFolder(Path(data))) as client:
-        await _until(are_served, "the templates")
+    await _until(is_added, "the lab's cluster")
+    await _until(lambda: is_usable(client, lab), "the lab's nodes")
 
 
 async def is_usable(client: Client, lab: RunningLab) -> bool:
@@ -92,9 +97,11 @@ async def _running_lab(folder: Path) -> RunningLab:
     return lab
 
 
-def _client(url: str, folder: DataFolder) -> Client:
-    """Return a client with the first user's rights."""
-    return Client(url, folder.bootstrap_token.read_text(encoding="utf-8").strip())
+async def _are_templates_served(client: Client) -> bool:
+    try:
+        return bool(await client.templates())
+    except (ApiProblem, ApiUnreachable):
+        return False
 
 
 async def _until(condition: Callable[[], Awaitable[bool]], what: str) -> None:

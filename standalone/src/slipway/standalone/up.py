@@ -95,18 +95,9 @@ class Stack:
         ports = {"nats_url": nats.url, "postgres_port": postgres.port}
         await self._once("declare", data=data, **ports)
         say("  the message bus and the database run")
-        if self._options.with_lab:
-            self._start_lab()
-        surroundings = self._surroundings(nats.url)
-        for name in START_ORDER:
-            self._supervise(self._command(name, surroundings))
-        await self._once("await_services", urls=[f"http://{HOST}:{port}" for port in self._ports.values()])
-        say(f"  the services run: {', '.join(START_ORDER)}")
-        if self._options.with_lab:
-            await self._once("add_lab", url=self.url, data=data)
-            self.lab = labs.read_lab(self.folder.lab)
-            say(f"  the lab runs, a pretend Proxmox cluster; its containers are {self._guests}")
-        await self._once("await_templates", url=self.url, data=data)
+        # To begin to wait takes a moment, in which the fork server imports the rest.
+        await asyncio.gather(self._await_stack(), self._start_services(nats.url))
+        self.lab = labs.read_lab(self.folder.lab) if self._options.with_lab else None
         self._endpoints = {
             "http": self.url,
             "nats": nats.url,
@@ -137,8 +128,20 @@ class Stack:
         await self._once("make_keys", data=str(self.folder.path))
         await self._start_server(nats)
 
+    async def _await_stack(self) -> None:
+        urls = {name: f"http://{HOST}:{self._ports[name]}" for name in START_ORDER}
+        options = {"url": self.url, "services": urls, "with_lab": self._options.with_lab}
+        await self._once("await_stack", data=str(self.folder.path), **options)
+
+    async def _start_services(self, nats_url: str) -> None:
+        if self._options.with_lab:
+            self._start_lab()
+        surroundings = self._surroundings(nats_url)
+        for name in START_ORDER:
+            self._supervise(self._command(name, surroundings))
+
     async def _once(self, operation: str, **arguments: object) -> None:
-        work = run_once(self._forks, operation, self._view, **arguments)
+        work = run_once(self._forks, operation, **arguments)
         await unless_refused(work, self._processes, self._view)
 
     def _start_lab(self) -> None:
@@ -201,11 +204,6 @@ class Stack:
                 write_whole(self.folder.endpoints, f"{content}\n")
         except OSError as error:
             self._view.report(f"can't record which processes run: {error}")
-
-    @property
-    def _guests(self) -> str:
-        is_real = self.lab is not None and self.lab.endpoint["guests"] == "lxc"
-        return "real LXC containers" if is_real else "simulated"
 
 
 def prepare(options: Options, forks: Forks) -> tuple[Stack, IO[str]]:
