@@ -1,4 +1,4 @@
-"""Secrets of one installation: made on the first start, stored, and kept."""
+"""The secrets of one installation: made on the first start, stored, used from then on."""
 
 import secrets
 from pathlib import Path
