@@ -226,6 +226,23 @@ async def test_stopped_while_it_starts() -> None:
         assert not any(lives(pid) for pid in pids)
 
 
+@pytest.mark.slow
+async def test_other_nodes() -> None:
+    """A lab with another number of nodes than before ends `up`, with the lab's own words."""
+    with stack_folder() as data:
+        (data / "lab").mkdir(parents=True)
+        (data / "lab" / "nodes.json").write_text('["pve1", "pve2"]')
+        command = (sys.executable, "-m", "slipway.cli", "up", "--data", str(data), "--port", "0")
+        process = await asyncio.create_subprocess_exec(
+            *command, "--lab", "--guests", "simulated", "--nodes", "3", stderr=asyncio.subprocess.PIPE
+        )
+
+        _, errors = await asyncio.wait_for(process.communicate(), 60)
+
+        assert process.returncode == 1
+        assert "has 2 nodes and not 3: their number is settled" in errors.decode()
+
+
 async def _ready(client: httpx.AsyncClient) -> None:
     """Wait until the gateway answers again, and the catalog behind it."""
     async with asyncio.timeout(30):

@@ -51,8 +51,11 @@ def _up(
         bool, typer.Option("--verbose", help="also print what every process logs; it is in DATA/log anyway")
     ] = False,
 ) -> int:
+    from slipway.lab.settings import MOST_NODES
     from slipway.standalone.launch import become
 
+    if nodes is not None and nodes > MOST_NODES:
+        raise WrongInput(f"--nodes {nodes}: the lab has at most {MOST_NODES}")
     options = {"port": port, "with_lab": lab, "guests": guests, "nodes": nodes, "is_verbose": verbose}
     become(["slipway", *sys.argv[1:]], data=str(data), **options)
 
