@@ -9,6 +9,7 @@ import secrets
 import signal
 import stat
 import sys
+from collections.abc import Set as AbstractSet
 from functools import partial
 from pathlib import Path
 
@@ -29,6 +30,14 @@ OWN_SECRETS = {
     "provisioner": {"provisioner.nk"},
 }
 """Keys of the bus, passwords of databases, the first user's token and the key ring, by who knows them."""
+
+
+ONCE = frozenset({"alembic", "mako", "rich", "typer"})
+UNNEEDED = {
+    "up": ONCE | {"asyncpg", "fastapi", "httpx", "nats", "pydantic", "sqlalchemy"},
+    **dict.fromkeys((*SERVICES, "fork server"), ONCE),
+}
+"""Libraries that a process may need once, at its start, and not in its memory for months."""
 
 
 def fork_server(stack: RunningStack) -> int:
@@ -77,6 +86,12 @@ def memory_of(pid: int) -> bytes:
     return b"".join(content)
 
 
+def libraries_in_memory(pid: int, names: AbstractSet[str]) -> set[str]:
+    """Return those that a process has imported: code knows the path of its file."""
+    memory = memory_of(pid)
+    return {name for name in names if f"site-packages/{name}/__init__.py".encode() in memory}
+
+
 async def test_endpoints_are_private(stack: RunningStack) -> None:
     """Who may read the data folder is its owner alone, and secrets stand in it as paths only."""
     mode = stat.S_IMODE((stack.data / "run" / "endpoints.json").stat().st_mode)
@@ -86,6 +101,17 @@ async def test_endpoints_are_private(stack: RunningStack) -> None:
     assert mode & 0o077 == 0
     assert stat.S_IMODE(stack.data.stat().st_mode) == 0o700
     assert stack.token not in content
+
+
+def test_only_what_is_needed_is_imported(stack: RunningStack) -> None:
+    """What a start needs once is in processes that have ended with it."""
+    own = {"up": stack.process.pid, "fork server": fork_server(stack)}
+    pids = {name: stack.endpoints["pids"][name] for name in SERVICES} | own
+
+    found = {name: libraries_in_memory(pids[name], unneeded) for name, unneeded in UNNEEDED.items()}
+
+    assert {name: each for name, each in found.items() if each} == {}
+    assert libraries_in_memory(pids["gateway"], {"fastapi"}) == {"fastapi"}, "the search finds nothing"
 
 
 @pytest.mark.root
@@ -198,6 +224,23 @@ async def test_stopped_while_it_starts() -> None:
 
         assert await asyncio.wait_for(process.wait(), 10) == 0
         assert not any(lives(pid) for pid in pids)
+
+
+@pytest.mark.slow
+async def test_other_nodes() -> None:
+    """A lab with another number of nodes than before ends `up`, with the lab's own words."""
+    with stack_folder() as data:
+        (data / "lab").mkdir(parents=True)
+        (data / "lab" / "nodes.json").write_text('["pve1", "pve2"]')
+        command = (sys.executable, "-m", "slipway.cli", "up", "--data", str(data), "--port", "0")
+        process = await asyncio.create_subprocess_exec(
+            *command, "--lab", "--guests", "simulated", "--nodes", "3", stderr=asyncio.subprocess.PIPE
+        )
+
+        _, errors = await asyncio.wait_for(process.communicate(), 60)
+
+        assert process.returncode == 1
+        assert "has 2 nodes and not 3: their number is settled" in errors.decode()
 
 
 async def _ready(client: httpx.AsyncClient) -> None:

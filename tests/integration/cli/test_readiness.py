@@ -8,10 +8,10 @@ import pytest
 from slipway.client.client import Client
 from slipway.standalone.environment import plain_environment
 from slipway.standalone.forks import Command, Forks, ProcessFailed
-from slipway.standalone.lab import RunningLab, is_usable
+from slipway.standalone.lab import RunningLab
 from slipway.standalone.logview import LogView
-from slipway.standalone.readiness import Readiness
-from slipway.standalone.supervisor import Supervised
+from slipway.standalone.readiness import await_services, is_usable
+from slipway.standalone.supervisor import Supervised, unless_refused
 
 NOWHERE = "http://127.0.0.1:1"
 
@@ -26,7 +26,7 @@ async def test_wrong_setting(tmp_path: Path) -> None:
     process.start()
 
     with pytest.raises(ProcessFailed, match="SLIPWAY_POOL_SIZE: not a number"):
-        await asyncio.wait_for(Readiness(view, lambda: [process]).services([NOWHERE]), 60)
+        await asyncio.wait_for(unless_refused(await_services([NOWHERE]), lambda: [process], view), 60)
 
     await process.stop(seconds=1)
     forks.close()

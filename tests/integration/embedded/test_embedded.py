@@ -84,7 +84,7 @@ async def test_postgres_lets_nobody_in_without_a_password(data: Path) -> None:
     for host in ("127.0.0.1", str(data / "postgres")):
         with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError):
             await asyncpg.connect(
-                host=host, port=server._port, user="postgres", password="wrong", database="slipway"
+                host=host, port=server.port, user="postgres", password="wrong", database="slipway"
             )
     server.stop()
 

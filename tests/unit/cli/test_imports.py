@@ -26,6 +26,7 @@ SERVERS = {"nats", "faststream", "sqlalchemy", "asyncpg", "asyncssh", "fastapi",
         ),
         (["start", "web", "--data", "/none"], {"slipway.contracts.clusters"}),
         (["up", "--help"], {"httpx", "slipway.contracts"}),
+        (["up", "--nodes", "17"], {"slipway.lab.node", "slipway.standalone.up"}),
     ],
 )
 def test_only_what_is_needed_is_imported(arguments: list[str], unneeded: set[str], tmp_path: Path) -> None:

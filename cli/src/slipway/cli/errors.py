@@ -1,6 +1,9 @@
 """Failures as the user of a command reads them: what happened, why, what to do, and the exit status."""
 
-import typer
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import typer
 
 _ADVICE = {
     "container.not-found": "`slipway ls` lists the containers.",
@@ -27,6 +30,8 @@ class WrongInput(CommandFailed):
 
 def explanation(error: Exception) -> str | None:
     """Return the line that reports a failure; None if it is a defect of ours, which needs its traceback."""
+    import typer
+
     from slipway.client.endpoints import NotRunning
     from slipway.client.transport import ApiProblem, ApiUnreachable
 
@@ -46,7 +51,7 @@ def explanation(error: Exception) -> str | None:
     return f"slipway: {message}"
 
 
-def _usage(error: typer.TyperException) -> str:
+def _usage(error: "typer.TyperException") -> str:
     """Return what is wrong with a command line, and where its help is."""
     context = getattr(error, "ctx", None)
     message = error.format_message()

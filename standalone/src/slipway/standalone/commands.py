@@ -51,14 +51,13 @@ def _up(
         bool, typer.Option("--verbose", help="also print what every process logs; it is in DATA/log anyway")
     ] = False,
 ) -> int:
-    _share_imports()
-    from slipway.lab.__main__ import MOST_NODES
-    from slipway.standalone.up import Options, run_up
+    from slipway.lab.settings import MOST_NODES
+    from slipway.standalone.launch import become
 
     if nodes is not None and nodes > MOST_NODES:
         raise WrongInput(f"--nodes {nodes}: the lab has at most {MOST_NODES}")
-    options = Options(data=data, port=port, with_lab=lab, guests=guests, nodes=nodes, is_verbose=verbose)
-    return _run(run_up(options))
+    options = {"port": port, "with_lab": lab, "guests": guests, "nodes": nodes, "is_verbose": verbose}
+    become(["slipway", *sys.argv[1:]], data=str(data), **options)
 
 
 @demo.command(help="create a container on the lab before your eyes")
@@ -73,7 +72,6 @@ def _demo(
         ),
     ] = None,
 ) -> int:
-    _share_imports()
     from slipway.standalone.demo import run_demo
 
     return _run(run_demo(data=data, is_once=once, port=port))
@@ -123,14 +121,6 @@ async def _apply_topology(options: Mapping[str, object]) -> int:
     return 0
 
 
-def _share_imports() -> None:
-    """Go on as the parent of a fork server: run this command line anew unless it has."""
-    from slipway.standalone import fork_server, forks
-
-    if not forks.is_adopted():
-        fork_server.become(sys.argv[1:])
-
-
 def _run(work: Coroutine[Any, Any, int]) -> int:
     """Run a command; raise what an operator can understand as a failure of the command line."""
     from pydantic import ValidationError
@@ -138,13 +128,12 @@ def _run(work: Coroutine[Any, Any, int]) -> int:
     from slipway.cli.session import run_to_end
     from slipway.contracts.problems import SlipwayError
     from slipway.lab.guests.protocol import GuestError
-    from slipway.lab.site import OtherNodes
     from slipway.runtime.process.settings import SettingsProblem, explain
 
     os.umask(0o022)
     try:
         return run_to_end(work)
-    except (SettingsProblem, SlipwayError, GuestError, OtherNodes) as error:
+    except (SettingsProblem, SlipwayError, GuestError) as error:
         raise CommandFailed(str(error)) from error
     except ValidationError as error:
         raise WrongInput("; ".join(explain(error))) from error

@@ -26,7 +26,7 @@ from slipway.lab.guests.simulated.running import UNPRIVILEGED_OFFSET
 from slipway.runtime.retry import Deadline
 from slipway.standalone import cleaning, defaults
 from slipway.standalone.embedded.ports import PortTaken, require_free
-from slipway.standalone.forks import ProcessFailed
+from slipway.standalone.forks import Forks, ProcessFailed
 from slipway.standalone.up import Options, Stack, prepare, stop_signal, unless_stopped
 
 TEMPLATE = "nginx-site"
@@ -48,7 +48,7 @@ async def run_demo(*, data: Path, is_once: bool, port: int | None) -> int:
     )
     stop = stop_signal()
     may_mark = cleaning.is_ours_alone(data)
-    stack, lock = prepare(options)
+    stack, lock = prepare(options, Forks())
     if may_mark:
         cleaning.mark(data)
     with lock:
@@ -90,7 +90,7 @@ async def _install(choice: choose.Choice) -> bool:
 
 async def _show(stack: Stack, data: Path) -> None:
     await stack.start()
-    async with stack.client() as client:
+    async with Client.connect(data) as client:
         hostname = f"demo-{secrets.token_hex(3)}"
         say(f"Creating the container {hostname} from the template {TEMPLATE} ...")
         accepted = await client.create(ContainerSpec(template=TEMPLATE, hostname=hostname))

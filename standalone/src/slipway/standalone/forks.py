@@ -8,20 +8,18 @@ import os
 import signal
 import socket
 from array import array
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import IO
 
 from slipway.cli.errors import CommandFailed
 from slipway.standalone import fork_server
 from slipway.standalone.accounts import OURSELVES, Confinement
-from slipway.standalone.environment import plain_environment
 
 ANSWER_SECONDS = 60.0
 """A new server has to import everything first."""
 LONGEST_LINE_BYTES = 4_000_000
 _PR_SET_CHILD_SUBREAPER = 36
-_first: tuple[int, socket.socket] | None = None
 
 
 class ProcessFailed(CommandFailed):
@@ -37,20 +35,12 @@ class Command:
     """Those of Python: `-m MODULE ARGUMENT...` or `-c CODE`; never a secret among them."""
     environment: Mapping[str, str]
     """All of it; secrets only as paths of files."""
+    needs: str = fork_server.IMPORTS[-1]
+    """Which of the modules that the fork server imports is to be there. What lives long needs the last: to go
+    on importing, the server writes to pages that it shares with those it has forked."""
     confinement: Confinement = OURSELVES
     dies_with: signal.Signals = signal.SIGKILL
     """What it gets when the supervisor dies."""
-
-
-def adopt(pid: int, line: socket.socket) -> None:
-    """Note the server that this process was the parent of from its beginning."""
-    global _first  # noqa: PLW0603 - a process has one
-    _first = pid, line
-
-
-def is_adopted() -> bool:
-    """Whether this process began as a fork server's parent."""
-    return _first is not None
 
 
 class Process:
@@ -58,13 +48,24 @@ class Process:
 
     def __init__(self, pid: int, stdout: asyncio.StreamReader) -> None:
         self.pid = pid
-        self.stdout = stdout
-        """What it writes, errors too."""
+        self._stdout = stdout
         self.returncode: int | None = None
         """How it ended: its status, or minus the number of the signal; None while it lives."""
         self._ended = asyncio.Event()
         self._descriptor = os.pidfd_open(pid)
         asyncio.get_running_loop().add_reader(self._descriptor, self._reap)
+
+    async def lines(self) -> AsyncIterator[str]:
+        """Return each line that it writes, errors too; one of more than `LONGEST_LINE_BYTES` is left out."""
+        while True:
+            try:
+                line = await self._stdout.readline()
+            except ValueError:
+                yield "(a line of more than 4 MB was left out)"
+                continue
+            if not line:
+                return
+            yield line.decode(errors="replace").rstrip("\r\n")
 
     def send_signal(self, number: signal.Signals) -> None:
         """Send it a signal; none if it has ended."""
@@ -86,14 +87,12 @@ class Process:
 class Forks:
     """Processes by order; a server that died is replaced at the next one."""
 
-    def __init__(self) -> None:
-        """Use the server that this process was the parent of from its beginning, if there is one."""
+    def __init__(self, server: tuple[int, socket.socket] | None = None) -> None:
+        """Use a server that was spawned before, or a new one."""
         self.pid: int | None = None
-        """The server's process id; None before there is one."""
+        """The server's process id; None once it is closed."""
         self._line: socket.socket | None = None
-        if _first is not None:
-            self.pid, self._line = _first
-            self._line.settimeout(0)
+        self._use(server or fork_server.spawn())
         self._one_order = asyncio.Lock()
 
     async def launch(self, command: Command) -> Process:
@@ -141,13 +140,15 @@ class Forks:
         """Have a process forked, as our child; return its id."""
         order = {
             "arguments": list(command.arguments),
+            "needs": command.needs,
             "environment": dict(command.environment),
             "confinement": command.confinement.orders(dies_with=command.dies_with),
         }
         content = json.dumps(order).encode()
         answer = await self._exchange(content, descriptors) if self._line is not None else b""
         if not answer:
-            self._replace()
+            self.close()
+            self._use(fork_server.spawn())
             answer = await self._exchange(content, descriptors)
         told = json.loads(answer or b"{}")
         if "pid" not in told:
@@ -174,17 +175,9 @@ class Forks:
         finally:
             _adopt_orphans(is_wanted=False)
 
-    def _replace(self) -> None:
-        self.close()
-        self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    def _use(self, server: tuple[int, socket.socket]) -> None:
+        self.pid, self._line = server
         self._line.settimeout(0)
-        with theirs:
-            theirs.set_inheritable(True)
-            self.pid = os.posix_spawn(
-                fork_server.PYTHON[0],
-                [*fork_server.PYTHON, "serve", str(theirs.fileno()), str(os.getpid())],
-                plain_environment(),
-            )
 
 
 def _pipe(ends: contextlib.ExitStack) -> tuple[IO[bytes], IO[bytes]]:

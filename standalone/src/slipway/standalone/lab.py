@@ -1,12 +1,9 @@
-"""The lab under `up --lab`: a process of its own, added like any other cluster, over the API."""
+"""The lab under `up --lab`: a process of its own, that says in a file how it is reached."""
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from slipway.client.client import Client
-from slipway.client.transport import ApiProblem, ApiUnreachable
 
 CLUSTER = "lab"
 
@@ -46,22 +43,6 @@ def read_lab(data: Path) -> RunningLab | None:
         return RunningLab(json.loads((data / "lab.json").read_text(encoding="utf-8")))
     except FileNotFoundError:
         return None
-
-
-async def add_cluster(client: Client, lab: RunningLab) -> None:
-    """Add the lab's cluster unless it was added before."""
-    if CLUSTER not in {cluster.name for cluster in await client.clusters()}:
-        await client.add_cluster(**lab.access())
-
-
-async def is_usable(client: Client, lab: RunningLab) -> bool:
-    """Whether containers could be created on the lab now: its nodes are online and reached by SSH."""
-    try:
-        clusters = await client.clusters()
-    except (ApiProblem, ApiUnreachable):
-        return False
-    nodes = [node for cluster in clusters if cluster.name == CLUSTER for node in cluster.nodes]
-    return {node.node for node in nodes if node.is_online and node.is_ssh_usable} >= set(lab.content["nodes"])
 
 
 def _read(path: str) -> str:

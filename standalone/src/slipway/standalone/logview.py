@@ -3,19 +3,17 @@
 Writing a line never fails: a process whose output is not read any more would hang.
 """
 
-import io
+import os
 import re
 import sys
 from collections import defaultdict, deque
 from pathlib import Path
 
-from rich.console import Console
-from rich.text import Text
-
 from slipway.cli.terminal import put
 from slipway.standalone.logfile import MOST_BYTES, LogFile
 
-COLOURS = ("cyan", "green", "magenta", "yellow", "blue", "bright_cyan", "bright_green", "bright_magenta")
+COLOURS = (36, 32, 35, 33, 34, 96, 92, 95)
+"""Of the names in front, in the terminal's numbers."""
 _WIDTH = 11
 _TAIL_LINES = 15
 _OURSELVES = "slipway"
@@ -29,11 +27,7 @@ class LogView:
         self._folder = folder
         self._is_quiet = is_quiet
         self._most_bytes = most_bytes
-        # Not on standard output itself: the console keeps what it can't write, and exits on a closed pipe.
-        self._drawn = io.StringIO()
-        self._console = Console(
-            file=self._drawn, force_terminal=sys.stdout.isatty(), highlight=False, soft_wrap=True
-        )
+        self._is_coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
         self._files: dict[str, LogFile] = {}
         self._tails: defaultdict[str, deque[str]] = defaultdict(lambda: deque(maxlen=_TAIL_LINES))
 
@@ -53,12 +47,10 @@ class LogView:
         return "\n".join(self._tails[name])
 
     def _show(self, name: str, line: str) -> None:
-        colour = COLOURS[sum(name.encode()) % len(COLOURS)]
-        prefix = Text(f"{name:<{_WIDTH}} | ", style=colour)
-        self._console.print(prefix + Text(_CONTROL.sub("?", line)))
-        put(self._drawn.getvalue())
-        self._drawn.seek(0)
-        self._drawn.truncate()
+        prefix = f"{name:<{_WIDTH}} | "
+        if self._is_coloured:
+            prefix = f"\x1b[{COLOURS[sum(name.encode()) % len(COLOURS)]}m{prefix}\x1b[0m"
+        put(f"{prefix}{_CONTROL.sub('?', line)}\n")
 
     def _file(self, name: str) -> LogFile:
         if name not in self._files:

@@ -1,98 +1,112 @@
 """Wait until a stack can be used: its services, the lab and its cluster, the templates.
 
-Each is waited for with a deadline; a process that will never be ready, because it does not accept its
-settings, ends the wait at once with its own message.
+Each is waited for with a deadline. That a process does not accept its settings, and so will never be ready,
+is seen where it runs (`supervisor`).
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
 
 import httpx
 
+from slipway.cli.terminal import say
 from slipway.client.client import Client
 from slipway.client.transport import ApiProblem, ApiUnreachable
-from slipway.runtime.process.main import BAD_SETTINGS
 from slipway.runtime.retry import Deadline
-from slipway.standalone import lab as labs
+from slipway.standalone.folders import DataFolder
 from slipway.standalone.forks import ProcessFailed
-from slipway.standalone.logview import LogView
-from slipway.standalone.supervisor import Supervised
+from slipway.standalone.lab import CLUSTER, RunningLab, read_lab
 
 START_SECONDS = 90.0
-POLL_SECONDS = 0.1
+POLL_SECONDS = 0.05
 
 
-class Readiness:
-    """Waits for the parts of one stack."""
+async def await_stack(*, data: str, url: str, services: Mapping[str, str], with_lab: bool) -> None:
+    """Wait until everything can be used, and say what is.
 
-    def __init__(self, view: LogView, processes: Callable[[], Sequence[Supervised]]) -> None:
-        self._view = view
-        self._processes = processes
+    Args:
+        data: the data folder.
+        url: the gateway's.
+        services: each service's URL, by name.
+        with_lab: whether the lab's cluster is to be added.
+    """
+    folder = DataFolder(Path(data))
+    await await_services(services.values())
+    say(f"  the services run: {', '.join(services)}")
+    async with Client(url, folder.bootstrap_token.read_text(encoding="utf-8").strip()) as client:
+        if with_lab:
+            lab = await _running_lab(folder.lab)
+            await _add_cluster(client, lab)
+            guests = "real LXC containers" if lab.endpoint["guests"] == "lxc" else "simulated"
+            say(f"  the lab runs, a pretend Proxmox cluster; its containers are {guests}")
+        await _until(lambda: _are_templates_served(client), "the templates")
 
-    async def services(self, urls: Sequence[str]) -> None:
-        """Wait until every service answers that it is ready."""
 
-        async def are_ready() -> bool:
-            try:
-                responses = await asyncio.gather(*(http.get(f"{url}/readyz") for url in urls))
-            except httpx.TransportError:
-                return False
-            return all(response.is_success for response in responses)
+async def await_services(urls: Collection[str]) -> None:
+    """Wait until every service answers that it is ready."""
 
-        async with httpx.AsyncClient(timeout=4.0, trust_env=False) as http:
-            await self._until(are_ready, "the services")
+    async def are_ready() -> bool:
+        try:
+            responses = await asyncio.gather(*(http.get(f"{url}/readyz") for url in urls))
+        except httpx.TransportError:
+            return False
+        return all(response.is_success for response in responses)
 
-    async def lab(self, folder: Path) -> labs.RunningLab:
-        """Wait until the lab says how it is reached."""
+    async with httpx.AsyncClient(timeout=4.0, trust_env=False) as http:
+        await _until(are_ready, "the services")
 
-        async def is_ready() -> bool:
-            return labs.read_lab(folder) is not None
 
-        await self._until(is_ready, "the lab")
-        if (lab := labs.read_lab(folder)) is None:
-            raise ProcessFailed("the lab is gone again; see the log")
-        return lab
+async def _add_cluster(client: Client, lab: RunningLab) -> None:
+    """Add the lab's cluster over the API, and wait until containers can be created on it."""
 
-    async def cluster(self, client: Client, lab: labs.RunningLab) -> None:
-        """Add the lab's cluster, and wait until containers can be created on it."""
+    async def is_added() -> bool:
+        try:
+            if CLUSTER not in {cluster.name for cluster in await client.clusters()}:
+                await client.add_cluster(**lab.access())
+        except (ApiProblem, ApiUnreachable) as error:
+            if isinstance(error, ApiProblem) and error.is_final:
+                raise ProcessFailed(f"the lab's cluster can't be added: {error}") from error
+            say(f"  the lab's cluster can't be added yet: {error}")
+            return False
+        return True
 
-        async def is_added() -> bool:
-            try:
-                await labs.add_cluster(client, lab)
-            except (ApiProblem, ApiUnreachable) as error:
-                if isinstance(error, ApiProblem) and error.is_final:
-                    raise
-                self._view.report(f"the lab's cluster can't be added yet: {error}")
-                return False
-            return True
+    await _until(is_added, "the lab's cluster")
+    await _until(lambda: is_usable(client, lab), "the lab's nodes")
 
-        await self._until(is_added, "the lab's cluster")
-        await self._until(lambda: labs.is_usable(client, lab), "the lab's nodes")
 
-    async def templates(self, client: Client) -> None:
-        """Wait until containers can be created from templates."""
+async def is_usable(client: Client, lab: RunningLab) -> bool:
+    """Whether containers could be created on the lab now: its nodes are online and reached by SSH."""
+    try:
+        clusters = await client.clusters()
+    except (ApiProblem, ApiUnreachable):
+        return False
+    nodes = [node for cluster in clusters if cluster.name == CLUSTER for node in cluster.nodes]
+    return {node.node for node in nodes if node.is_online and node.is_ssh_usable} >= set(lab.content["nodes"])
 
-        async def are_served() -> bool:
-            try:
-                return bool(await client.templates())
-            except (ApiProblem, ApiUnreachable):
-                return False
 
-        await self._until(are_served, "the templates")
+async def _running_lab(folder: Path) -> RunningLab:
+    """Wait until the lab says how it is reached."""
 
-    async def _until(self, condition: Callable[[], Awaitable[bool]], what: str) -> None:
-        deadline = Deadline(START_SECONDS)
-        while not await condition():
-            self._raise_for_wrong_settings()
-            if deadline.has_passed:
-                raise ProcessFailed(
-                    f"{what} did not get ready within {START_SECONDS:.0f} seconds; see the log"
-                )
-            await asyncio.sleep(POLL_SECONDS)
+    async def is_ready() -> bool:
+        return read_lab(folder) is not None
 
-    def _raise_for_wrong_settings(self) -> None:
-        for process in self._processes():
-            if process.last_status == BAD_SETTINGS:
-                message = self._view.tail(process.name)
-                raise ProcessFailed(f"{process.name} does not accept its settings:\n{message}")
+    await _until(is_ready, "the lab")
+    if (lab := read_lab(folder)) is None:
+        raise ProcessFailed("the lab is gone again; see the log")
+    return lab
+
+
+async def _are_templates_served(client: Client) -> bool:
+    try:
+        return bool(await client.templates())
+    except (ApiProblem, ApiUnreachable):
+        return False
+
+
+async def _until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
+    deadline = Deadline(START_SECONDS)
+    while not await condition():
+        if deadline.has_passed:
+            raise ProcessFailed(f"{what} did not get ready within {START_SECONDS:.0f} seconds; see the log")
+        await asyncio.sleep(POLL_SECONDS)

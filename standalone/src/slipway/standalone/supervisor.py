@@ -9,8 +9,11 @@ import asyncio
 import contextlib
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
+from slipway.runtime.process.ending import end
+from slipway.runtime.process.exit_status import BAD_SETTINGS
 from slipway.runtime.retry import Backoff, Deadline
 from slipway.standalone.forks import Command, Forks, Process, ProcessFailed
 from slipway.standalone.logview import LogView
@@ -19,6 +22,7 @@ FIRST_DELAY_SECONDS = 0.2
 LONGEST_DELAY_SECONDS = 10.0
 STEADY_SECONDS = 20.0
 """A process that ran this long starts its back-off anew."""
+LOOK_SECONDS = 0.1
 
 
 class Supervised:
@@ -97,16 +101,30 @@ class Supervised:
 
 
 async def relay(process: Process, name: str, view: LogView) -> None:
-    """Pass every line of a process on; one that is longer than `forks.LONGEST_LINE_BYTES` is left out."""
-    while True:
-        try:
-            line = await process.stdout.readline()
-        except ValueError:
-            view.write(name, "(a line of more than 4 MB was left out)")
-            continue
-        if not line:
-            return
-        view.write(name, line.decode(errors="replace").rstrip("\r\n"))
+    """Pass every line of a process on."""
+    async for line in process.lines():
+        view.write(name, line)
+
+
+async def unless_refused(
+    work: Coroutine[Any, Any, None], processes: Callable[[], Sequence[Supervised]], view: LogView
+) -> None:
+    """Wait for something that needs these processes, unless one of them will never run.
+
+    Raises:
+        ProcessFailed: with the message of one that does not accept its settings.
+    """
+    working = asyncio.create_task(work)
+    try:
+        while not working.done():
+            await asyncio.wait([working], timeout=LOOK_SECONDS)
+            for process in processes():
+                if process.last_status == BAD_SETTINGS:
+                    reason = view.tail(process.name)
+                    raise ProcessFailed(f"{process.name} does not accept its settings:\n{reason}")
+        working.result()
+    finally:
+        await end(working)
 
 
 def kill_group(pid: int) -> None:

@@ -1,46 +1,49 @@
 """`slipway up`: everything on one machine, in the foreground.
 
-Order of the start: NATS, PostgreSQL (and the lab, side by side), topology, databases, migrations, the five
-services, the lab's cluster. The stop goes the other way round and takes less than ten seconds.
+Order of the start: the fork server, which imports from then on, and PostgreSQL; keys; NATS; topology,
+databases and migrations; the lab and the services; the lab's cluster. The stop goes the other way round and
+takes less than ten seconds.
+
+What is imported here stays for months: what a start needs once is in `operations`.
 """
 
 import asyncio
 import contextlib
 import json
+import os
 import signal
+import sys
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from setproctitle import setproctitle
+
+from slipway.cli import terminal
+from slipway.cli.errors import CommandFailed, explanation
 from slipway.cli.terminal import say
-from slipway.client.client import Client
-from slipway.contracts.registry import SERVICES
-from slipway.lab.site import node_names
-from slipway.runtime.database.engine import migrate
-from slipway.runtime.database.roles import provision_databases
-from slipway.runtime.process import logs
 from slipway.runtime.process.ending import end
-from slipway.runtime.process.settings import DatabaseSettings, LogSettings
 from slipway.runtime.retry import Deadline
-from slipway.runtime.topology.__main__ import AdminSettings, apply_as_admin
+from slipway.runtime.topology.identity_files import Identities
 from slipway.standalone import lab as labs
 from slipway.standalone.accounts import OURSELVES, confinement_for, programs
 from slipway.standalone.embedded.nats import EmbeddedNats, NatsOptions
 from slipway.standalone.embedded.ports import HOST, free_port, require_free
 from slipway.standalone.embedded.postgres import EmbeddedPostgres
+from slipway.standalone.embedded.server import EmbeddedServer
 from slipway.standalone.environment import Surroundings, environment_of, lab_environment
 from slipway.standalone.folders import DataFolder, write_whole
 from slipway.standalone.forks import Command, Forks
-from slipway.standalone.keys import DATABASE_SERVICES, hand_out, make_keys
+from slipway.standalone.handouts import handouts
+from slipway.standalone.launch import SIGNALS, received
 from slipway.standalone.logview import LogView
+from slipway.standalone.oneshot import run_once
 from slipway.standalone.paths import own_record, own_templates
-from slipway.standalone.readiness import Readiness
 from slipway.standalone.servers import WatchedServer
-from slipway.standalone.supervisor import Supervised
+from slipway.standalone.services import START_ORDER
+from slipway.standalone.supervisor import Supervised, unless_refused
 
-START_ORDER = ("catalog", "inventory", "monitor", "provisioner", "gateway")
 STOP_SECONDS = 9.0
 """For everything together; what is left then is killed."""
 LEAST_STOP_SECONDS = 0.3
@@ -63,18 +66,17 @@ class Options:
 class Stack:
     """All processes of one `up`."""
 
-    def __init__(self, options: Options, view: LogView, folder: DataFolder) -> None:
-        self._identities = make_keys(folder)
+    def __init__(self, options: Options, view: LogView, folder: DataFolder, forks: Forks) -> None:
         self._options = options
         self._view = view
         self.folder = folder
-        self._forks = Forks()
+        self._forks = forks
+        self._identities = Identities(folder.identities)
         self._started: list[Supervised | WatchedServer] = []
-        self._ports = {name: free_port() for name in SERVICES} | {"gateway": options.port or free_port()}
+        self._ports = {name: free_port() for name in START_ORDER} | {"gateway": options.port or free_port()}
         self._confinement = OURSELVES
         self._endpoints: Mapping[str, object] | None = None
         """How another program reaches the stack, secrets as paths; None unless everything is ready."""
-        self._readiness = Readiness(view, self._processes)
         self.lab: labs.RunningLab | None = None
 
     @property
@@ -86,31 +88,20 @@ class Stack:
         """Start everything, and wait until it can be used."""
         require_free(self._ports["gateway"])
         say(f"Starting Slipway (logs: {self.folder.log}) ...")
-        if self._options.with_lab:
-            self._start_lab()
-        nats, postgres = await self._start_servers()
-        key = self._identities.nkey_file
-        settings = AdminSettings(
-            nats_url=nats.url, nats_nkey_file=key("admin"), integrators_nkey_file=key("integrators-admin")
-        )
-        databases, _ = await asyncio.gather(
-            provision_databases(postgres.admin_url, DATABASE_SERVICES), apply_as_admin(settings)
-        )
-        surroundings = self._surroundings(nats.url, hand_out(self.folder, self._identities, databases))
-        for name, url in databases.items():
-            # Here, not in a process of each service: most of that would be its start.
-            revisions = Path(str(files(f"slipway.{name}") / "migrations"))
-            await migrate(DatabaseSettings(database_url=url, database_schema=name), revisions)
+        users = NatsOptions(users_file=self._identities.users_file)
+        nats, postgres = EmbeddedNats(self.folder.path, users), EmbeddedPostgres(self.folder.path)
+        data = str(self.folder.path)
+        await asyncio.gather(self._start_server(postgres), self._start_bus(nats))
+        ports = {"nats_url": nats.url, "postgres_port": postgres.port}
+        await self._once("declare", data=data, **ports)
         say("  the message bus and the database run")
-        for name in START_ORDER:
-            self._supervise(self._command(name, surroundings))
-        await self._readiness.services([f"http://{HOST}:{port}" for port in self._ports.values()])
-        say(f"  the services run: {', '.join(START_ORDER)}")
-        await self._make_usable()
+        # To begin to wait takes a moment, in which the fork server imports the rest.
+        await asyncio.gather(self._await_stack(), self._start_services(nats.url))
+        self.lab = labs.read_lab(self.folder.lab) if self._options.with_lab else None
         self._endpoints = {
             "http": self.url,
             "nats": nats.url,
-            "nats_nkey_file": str(key("integrator")),
+            "nats_nkey_file": str(self._identities.nkey_file("integrator")),
             "bootstrap_token_file": str(self.folder.bootstrap_token),
             **({"lab": self.lab.endpoint} if self.lab else {}),
         }
@@ -124,7 +115,7 @@ class Stack:
         with contextlib.suppress(OSError):
             self.folder.endpoints.unlink(missing_ok=True)
         deadline = Deadline(STOP_SECONDS)
-        services = [process for process in self._started if process.name in SERVICES]
+        services = [process for process in self._started if process.name in START_ORDER]
         others = [[process] for process in reversed(self._started) if process not in services]
         for processes in (services, *others):
             seconds = max(LEAST_STOP_SECONDS, deadline.left_seconds / 2)
@@ -133,34 +124,48 @@ class Stack:
         self._forks.close()
         self._record()
 
-    def client(self) -> Client:
-        """Return a client with the first user's rights."""
-        return Client(self.url, self.folder.bootstrap_token.read_text(encoding="utf-8").strip())
+    async def _start_bus(self, nats: EmbeddedNats) -> None:
+        await self._once("make_keys", data=str(self.folder.path))
+        await self._start_server(nats)
+
+    async def _await_stack(self) -> None:
+        urls = {name: f"http://{HOST}:{self._ports[name]}" for name in START_ORDER}
+        options = {"url": self.url, "services": urls, "with_lab": self._options.with_lab}
+        await self._once("await_stack", data=str(self.folder.path), **options)
+
+    async def _start_services(self, nats_url: str) -> None:
+        if self._options.with_lab:
+            self._start_lab()
+        surroundings = self._surroundings(nats_url)
+        for name in START_ORDER:
+            self._supervise(self._command(name, surroundings))
+
+    async def _once(self, operation: str, **arguments: object) -> None:
+        work = run_once(self._forks, operation, **arguments)
+        await unless_refused(work, self._processes, self._view)
 
     def _start_lab(self) -> None:
         self.folder.lab.mkdir(exist_ok=True, mode=0o700)
         (self.folder.lab / "lab.json").unlink(missing_ok=True)
-        nodes = len(node_names(self.folder.lab, None, self._options.nodes))
-        arguments = ("serve", "--data", str(self.folder.lab), "--guests", self._options.guests)
+        arguments = ["serve", "--data", str(self.folder.lab), "--guests", self._options.guests]
+        if self._options.nodes is not None:
+            arguments += ["--nodes", str(self._options.nodes)]
         self._supervise(
             Command(
                 name="lab",
-                arguments=("-m", "slipway.lab", *arguments, "--nodes", str(nodes)),
+                arguments=("-m", "slipway.lab", *arguments),
                 environment=lab_environment(),
                 # It has guests to stop.
                 dies_with=signal.SIGTERM,
             )
         )
 
-    async def _start_servers(self) -> tuple[EmbeddedNats, EmbeddedPostgres]:
-        users = NatsOptions(users_file=self._identities.users_file)
-        nats, postgres = EmbeddedNats(self.folder.path, users), EmbeddedPostgres(self.folder.path)
-        watched = [WatchedServer(each, self._view, on_change=self._record) for each in (nats, postgres)]
-        self._started += watched
-        await asyncio.gather(*(each.start() for each in watched))
-        return nats, postgres
+    async def _start_server(self, embedded: EmbeddedServer) -> None:
+        watched = WatchedServer(embedded, self._view, on_change=self._record)
+        self._started.append(watched)
+        await watched.start()
 
-    def _surroundings(self, nats_url: str, files: Mapping[str, Mapping[str, Path]]) -> Surroundings:
+    def _surroundings(self, nats_url: str) -> Surroundings:
         templates = own_templates()
         needed = [*programs(), *([templates.parent] if templates else [])]
         self._confinement = confinement_for(self.folder.path, needed)
@@ -169,7 +174,7 @@ class Stack:
         return Surroundings(
             nats_url=nats_url,
             ports=self._ports,
-            files=files,
+            files=handouts(self.folder),
             templates=templates,
             record=own_record(self.folder.path, self._confinement.account),
         )
@@ -200,36 +205,22 @@ class Stack:
         except OSError as error:
             self._view.report(f"can't record which processes run: {error}")
 
-    async def _make_usable(self) -> None:
-        async with self.client() as client:
-            ready = self._readiness
-            if self._options.with_lab:
-                self.lab = await ready.lab(self.folder.lab)
-                await ready.cluster(client, self.lab)
-                say(f"  the lab runs, a pretend Proxmox cluster; its containers are {self._guests}")
-            await ready.templates(client)
 
-    @property
-    def _guests(self) -> str:
-        is_real = self.lab is not None and self.lab.endpoint["guests"] == "lxc"
-        return "real LXC containers" if is_real else "simulated"
-
-
-def prepare(options: Options) -> tuple[Stack, IO[str]]:
-    """Lock the data folder, end what a killed `up` left there, make the secrets that are missing."""
+def prepare(options: Options, forks: Forks) -> tuple[Stack, IO[str]]:
+    """Lock the data folder, and end what a killed `up` left there."""
     folder = DataFolder(options.data.resolve())
     lock = folder.take()
-    logs.configure("slipway", LogSettings(log_level="warning", log_format="text"))
     view = LogView(folder.log, is_quiet=not options.is_verbose)
     for name in folder.end_leftovers():
         view.report(f"ended {name}, which a killed slipway had left")
-    return Stack(options, view, folder), lock
+    return Stack(options, view, folder, forks), lock
 
 
-async def run_up(options: Options) -> int:
+async def run_up(options: Options, forks: Forks) -> int:
     """Run until SIGTERM or SIGINT; return the exit status."""
     stop = stop_signal()
-    stack, lock = prepare(options)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+    stack, lock = prepare(options, forks)
     with lock:
         try:
             if await unless_stopped(stack.start(), stop):
@@ -243,7 +234,7 @@ async def run_up(options: Options) -> int:
 def stop_signal() -> asyncio.Event:
     """Return an event that SIGTERM and SIGINT set."""
     event = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, event.set)
     return event
 
@@ -260,3 +251,26 @@ async def unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) -
         return False
     working.result()
     return True
+
+
+def main(argument: str) -> int:
+    """Run `up` as `launch.become` asks for it; return the exit status."""
+    title, others, server = received(argument)
+    options = Options(**{**others, "data": Path(others["data"])})
+    setproctitle(title)
+    os.umask(0o022)
+    terminal.forgive()
+    try:
+        return asyncio.run(run_up(options, Forks(server)))
+    except Exception as error:
+        message = explanation(error)
+        if message is None:
+            raise
+        terminal.warn(message)
+        return error.status if isinstance(error, CommandFailed) else 1
+    finally:
+        terminal.finish()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

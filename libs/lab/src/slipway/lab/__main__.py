@@ -11,9 +11,8 @@ from slipway.lab.folder import AlreadyRuns
 from slipway.lab.guests.protocol import GuestError
 from slipway.lab.host.records import write_json
 from slipway.lab.node import Lab, description
+from slipway.lab.settings import MOST_NODES
 from slipway.lab.site import LOOPBACK, OtherNodes
-
-MOST_NODES = 16
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         asyncio.run(serve(lab))
     except (AlreadyRuns, GuestError, OtherNodes, OSError) as error:
         sys.stderr.write(f"slipway.lab: {error}\n")
-        return 1
+        return 2 if isinstance(error, OtherNodes) else 1
     return 0
 
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+MOST_NODES = 16
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timings:

@@ -1,13 +1,12 @@
-"""One back-off and one deadline for every loop that tries again."""
+"""One back-off and one deadline for every loop that tries again.
+
+`slipway up` waits by them too, and is to need nothing else: what belongs to a service is imported when it is
+used.
+"""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-
-from slipway.contracts.problems import Unavailable
-from slipway.runtime.process.logs import get_logger
-
-log = get_logger()
 
 FIRST_SECONDS = 0.2
 LONGEST_SECONDS = 5.0
@@ -62,6 +61,10 @@ class Deadline:
 
 async def retry_until_available(act: Callable[[], Awaitable[object]], *, event: str) -> None:
     """Try until it succeeds; only `Unavailable` is tried again, and logged as this event each time."""
+    from slipway.contracts.problems import Unavailable  # noqa: PLC0415 - see above
+    from slipway.runtime.process.logs import get_logger  # noqa: PLC0415
+
+    log = get_logger()
     backoff = Backoff(first_seconds=FIRST_SECONDS, longest_seconds=LONGEST_SECONDS)
     while True:
         try:

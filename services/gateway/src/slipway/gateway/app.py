@@ -9,12 +9,14 @@ from slipway.gateway.identity.auth import Auth
 from slipway.gateway.identity.store import SessionStore
 from slipway.gateway.settings import GatewaySettings
 from slipway.gateway.streams.outages import Outages
-from slipway.gateway.streams.relay import Relay
+from slipway.gateway.streams.relay import Relay, events_healed, viewers_open
 from slipway.gateway.streams.replay import Replay
 from slipway.gateway.streams.stream import EventStreams
+from slipway.gateway.streams.viewer import viewers_dropped
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.database import engine
 from slipway.runtime.database.engine import Database
+from slipway.runtime.process.metrics import show
 from slipway.runtime.process.service import Service
 from slipway.runtime.secrets.sealing import Sealer
 
@@ -32,6 +34,7 @@ def assemble(settings: GatewaySettings) -> Service:
     tables = Database(settings)
     auth = Auth(settings.bootstrap_token_file, SessionStore(tables), settings.session_lifetime)
     relay = Relay(bus, most_viewers=settings.most_viewers)
+    show(viewers_open, viewers_dropped, events_healed)
     service = Service("gateway", settings, bus)
     pauses = {"heartbeat": settings.heartbeat_comments, "grace": settings.slow_viewer_grace}
     streams = EventStreams(relay, Replay(relay, bus), service.stopping, **pauses)

@@ -53,7 +53,8 @@ class ContainerBody(ContainerSpec):
 
 
 class _StrictArgs(Args):
-    model_config = _STRICT
+    # What its fields mean stands in the models it is made from; pydantic would search all modules for it.
+    model_config = _STRICT | ConfigDict(use_attribute_docstrings=False)
 
 
 _STRICT_PARTS: Mapping[str, tuple[Any, int]] = {

@@ -9,10 +9,12 @@ from slipway.monitor.access import ClusterConnections
 from slipway.monitor.connection_test.run import ConnectionTest
 from slipway.monitor.discovery.discover import Discoverer
 from slipway.monitor.discovery.pending import PendingScan
+from slipway.monitor.metrics import poll_age, poll_seconds
 from slipway.monitor.polling.watcher import ClusterWatcher
 from slipway.monitor.settings import MonitorSettings
 from slipway.runtime.bus.call import Call
 from slipway.runtime.bus.client import Bus
+from slipway.runtime.process.metrics import show
 from slipway.runtime.process.service import Service
 from slipway.runtime.process.unreadable import UnreadableLog
 from slipway.runtime.secrets.sealing import Sealer
@@ -40,6 +42,7 @@ def build() -> Service:
     bus.consume(ClusterAdded, fleet.cluster_changed, durable="monitor-clusters")
     bus.consume(ClusterChanged, fleet.cluster_changed, durable="monitor-clusters")
     bus.consume(ClusterRemoved, fleet.cluster_changed, durable="monitor-clusters")
+    show(poll_seconds, poll_age)
     service = Service("monitor", settings, bus)
     service.background("clusters", fleet.run)
     service.background("pace", lambda: fleet.pace.listen(bus))

@@ -71,7 +71,7 @@ class EmbeddedNats(EmbeddedServer):
     @property
     def url(self) -> str:
         """Where clients connect."""
-        return f"nats://127.0.0.1:{self._port}"
+        return f"nats://127.0.0.1:{self.port}"
 
     def prepare(self) -> None:
         """Make what it needs to be launched; from any thread."""
@@ -87,7 +87,7 @@ class EmbeddedNats(EmbeddedServer):
     def is_usable(self) -> bool:
         """Whether it takes connections; from any thread."""
         try:
-            with socket.create_connection(("127.0.0.1", self._port), timeout=0.2) as connection:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=0.2) as connection:
                 return connection.recv(4) == b"INFO"
         except OSError:
             return False
@@ -96,8 +96,8 @@ class EmbeddedNats(EmbeddedServer):
         users = self._options.users_file
         monitor = self._options.monitor_port
         return _CONFIG.format(
-            name=f"slipway-{self._port}",
-            port=self._port,
+            name=f"slipway-{self.port}",
+            port=self.port,
             folder=self._folder,
             monitor=f'http: "127.0.0.1:{monitor}"' if monitor else "",
             max_file_store=self._options.max_file_store,

@@ -58,7 +58,7 @@ class EmbeddedPostgres(EmbeddedServer):
     def admin_url_of(self, database: str) -> str:
         """Return the administrator's URL of any database."""
         password = self._password_file.read_text(encoding="utf-8").strip()
-        return f"postgresql://{ADMIN}:{password}@127.0.0.1:{self._port}/{database}"
+        return f"postgresql://{ADMIN}:{password}@127.0.0.1:{self.port}/{database}"
 
     def prepare(self) -> None:
         """Make what it needs to be launched, on the first start the cluster; from any thread."""
@@ -106,7 +106,7 @@ class EmbeddedPostgres(EmbeddedServer):
 
     def _psql(self, database: str, statement: str) -> str:
         password = self._password_file.read_text(encoding="utf-8").strip()
-        options = ("-h", "127.0.0.1", "-p", str(self._port), "-U", ADMIN, "-d", database)
+        options = ("-h", "127.0.0.1", "-p", str(self.port), "-U", ADMIN, "-d", database)
         environment = {"PGPASSWORD": password, **_CONNECT_TIMEOUT}
         return self._run(self._programs / "psql", *options, "-XtAqc", statement, environment=environment)
 
@@ -132,13 +132,18 @@ class EmbeddedPostgres(EmbeddedServer):
     def _settings(self) -> list[str]:
         settings = {
             "listen_addresses": "127.0.0.1",
-            "port": str(self._port),
+            "port": str(self.port),
             "unix_socket_directories": str(self._folder),
             "max_connections": str(self._options.max_connections),
             "shared_buffers": "32MB",
-            # Processes that only large reads, or replication, need.
+            # Processes and memory that only large reads, replication, serializable transactions or those
+            # over very many tables need.
             "io_method": "sync",
+            "io_max_concurrency": "1",
             "max_logical_replication_workers": "0",
+            "max_wal_senders": "0",
+            "max_pred_locks_per_transaction": "10",
+            "max_locks_per_transaction": "32",
             "password_encryption": "scram-sha-256",
             "log_statement": "none",
         }

@@ -30,7 +30,8 @@ class EmbeddedServer(ABC):
         self.log = data / f"{self.name}.log"
         self._account = account_for(data)
         self._folder = own_folder(data, self.name, self._account)
-        self._port = port or free_port()
+        self.port = port or free_port()
+        """At which it listens, over restarts too."""
         self._server: Server | None = None
 
     @property

@@ -169,19 +169,40 @@ async def migrate(settings: DatabaseSettings, folder: Path) -> None:
     Raises:
         SettingsProblem: if a newer version has migrated the schema.
     """
-    from slipway.runtime.database.upgrade import CommandError, upgrade  # noqa: PLC0415 - brings alembic along
-
     engine = _engine(settings, command_timeout=None, poolclass=NullPool)
     try:
         with needs_database("The database did not answer."):
-            async with engine.begin() as connection:
-                await _prepare(connection, settings.database_schema)
-                await connection.run_sync(upgrade, settings.database_schema, folder)
-    except CommandError as error:
-        problem = f"its schema {settings.database_schema} can't be migrated by this version: {error}"
-        raise SettingsProblem(f"SLIPWAY_DATABASE_URL: {problem}") from error
+            if not await _has_newest(engine, settings.database_schema, folder):
+                await _upgrade(engine, settings.database_schema, folder)
     finally:
         await engine.dispose()
+
+
+async def _has_newest(engine: AsyncEngine, schema: str, folder: Path) -> bool:
+    """Whether there is nothing to do, which is found out without alembic."""
+    table = f'"{schema}".alembic_version'
+    async with engine.connect() as connection:
+        if await connection.scalar(text("select to_regclass(:table)"), {"table": table}) is None:
+            return False
+        versions = await connection.scalars(text(f"select version_num from {table}"))  # noqa: S608 - our own
+        return versions.all() == [_newest(folder)]
+
+
+def _newest(folder: Path) -> str:
+    """Return the newest revision; the names of the files begin with theirs."""
+    return max(path.name for path in folder.glob("*.py")).partition("_")[0]
+
+
+async def _upgrade(engine: AsyncEngine, schema: str, folder: Path) -> None:
+    from slipway.runtime.database.upgrade import CommandError, upgrade  # noqa: PLC0415 - brings alembic along
+
+    try:
+        async with engine.begin() as connection:
+            await _prepare(connection, schema)
+            await connection.run_sync(upgrade, schema, folder)
+    except CommandError as error:
+        problem = f"its schema {schema} can't be migrated by this version: {error}"
+        raise SettingsProblem(f"SLIPWAY_DATABASE_URL: {problem}") from error
 
 
 async def _prepare(connection: AsyncConnection, schema: str) -> None:

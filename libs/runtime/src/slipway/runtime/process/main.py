@@ -18,13 +18,12 @@ from pydantic import ValidationError
 
 from slipway.contracts.problems import SlipwayError
 from slipway.runtime.process import logs
+from slipway.runtime.process.exit_status import BAD_SETTINGS
 from slipway.runtime.process.health import HealthApp
 from slipway.runtime.process.service import Service, run
 from slipway.runtime.process.settings import LogSettings, SettingsProblem, explain
 
 log = logs.get_logger()
-
-BAD_SETTINGS = 2
 
 
 def main(

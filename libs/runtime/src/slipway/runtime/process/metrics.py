@@ -4,9 +4,11 @@ Labels are subject templates and closed sets, never a raw subject or an id, so t
 grow with the number of containers.
 """
 
+import contextlib
 from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.registry import Collector
 
 REGISTRY = CollectorRegistry()
 _counter = partial(Counter, registry=REGISTRY)
@@ -47,6 +49,17 @@ proxmox_unreadable = _counter(
     "Rows and values in answers of Proxmox that could not be read and were left out.",
     ["endpoint"],
 )
+
+
+def show(*metrics: Collector) -> None:
+    """Show metrics of the one service that this process runs.
+
+    Its modules make them without a registry: the processes of `slipway up` have the modules of all services.
+    """
+    for metric in metrics:
+        with contextlib.suppress(ValueError):
+            # It is shown already, where one process builds a service twice.
+            REGISTRY.register(metric)
 
 
 def render() -> bytes:

@@ -16,30 +16,14 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from slipway.contracts.registry import SERVICES
 from slipway.runtime.secrets.keys import decode, encode, write_private
 from slipway.runtime.topology.accounts import accounts_conf
+from slipway.runtime.topology.identity_files import Identities
 from slipway.runtime.topology.permissions import USERS, Permissions, permissions_of
+
+__all__ = ["Identities", "generate"]
 
 _SEED_BYTES = 32
 _ANSWERS_FOR = "10m"
 """How long after a question the answer may come: longer than any deadline."""
-
-
-class Identities:
-    """Where the keys are."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.users_file = folder / "users.conf"
-        """What the server's configuration includes."""
-        self.public_file = folder / "sealing-public.json"
-        """The public keys for sealed secrets: `SLIPWAY_SEALING_PUBLIC_FILE`."""
-
-    def nkey_file(self, user: str) -> Path:
-        """A user's seed: `SLIPWAY_NATS_NKEY_FILE`."""
-        return self.folder / f"{user}.nk"
-
-    def sealing_file(self, service: str) -> Path:
-        """A service's private key: `SLIPWAY_SEALING_KEY_FILE`."""
-        return self.folder / f"{service}.x25519"
 
 
 def generate(folder: Path) -> Identities:

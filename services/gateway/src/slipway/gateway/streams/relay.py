@@ -30,7 +30,6 @@ from slipway.runtime.bus.connection import needs_bus, wait_until_connected
 from slipway.runtime.bus.stored import read_next, read_page
 from slipway.runtime.process.chunks import chunk
 from slipway.runtime.process.logs import get_logger
-from slipway.runtime.process.metrics import REGISTRY
 from slipway.runtime.topology.declared import EVENTS, LIVE_PREFIX
 
 log = get_logger()
@@ -44,8 +43,8 @@ AGAIN_SECONDS = 0.1
 MOST_ASKED = 50
 """How often a leader that has nothing is asked again before the events count as gone."""
 
-viewers_open = Gauge("slipway_gateway_viewers", "Open event streams.", registry=REGISTRY)
-events_healed = Counter("slipway_gateway_events_healed", "Events read from the stream.", registry=REGISTRY)
+viewers_open = Gauge("slipway_gateway_viewers", "Open event streams.", registry=None)
+events_healed = Counter("slipway_gateway_events_healed", "Events read from the stream.", registry=None)
 
 
 class TooManyViewers(Unavailable):

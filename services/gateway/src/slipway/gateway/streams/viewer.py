@@ -13,16 +13,13 @@ from dataclasses import dataclass, field
 from prometheus_client import Counter
 
 from slipway.runtime.process.chunks import ChunkWriter
-from slipway.runtime.process.metrics import REGISTRY
 
 JOB_PREFIX = "slipway.v1.event.job."
 EVENT_PREFIX = "slipway.v1.event."
 MOST_WAITING = 2048
 MOST_WAITING_BYTES = 8 * 1024 * 1024
 
-viewers_dropped = Counter(
-    "slipway_gateway_viewers_dropped", "Streams closed because slow.", registry=REGISTRY
-)
+viewers_dropped = Counter("slipway_gateway_viewers_dropped", "Streams closed because slow.", registry=None)
 
 
 @dataclass(frozen=True, slots=True)
