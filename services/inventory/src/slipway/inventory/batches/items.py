@@ -108,9 +108,11 @@ def batch_state(
     return BatchState({**values, "finished_at": now()}, [event])
 
 
-async def lock_batch(tx: AsyncConnection, batch: Id) -> None:
-    """Lock a batch, before a job of it that moves it."""
-    await tx.execute(select(jobs.c.id).where(jobs.c.id == batch).with_for_update())
+async def lock_batch_of(tx: AsyncConnection, job: Id) -> None:
+    """Lock the batch of a job, if it has one, before the job that moves it."""
+    item = jobs.alias()
+    batch = select(item.c.parent_id).where(item.c.id == job).scalar_subquery()
+    await tx.execute(select(jobs.c.id).where(jobs.c.id == batch).with_for_update(of=jobs))
 
 
 async def decide_item(tx: AsyncConnection, batch: Id, record: RunRecord) -> Decision[None]:
