@@ -1,9 +1,10 @@
 """What a creation, a read, a list and a poll cost: counts that no change may raise unseen.
 
-Counted are PostgreSQL's statements (also pings, begins and commits), its commits, the messages that the bus
-stores, the programs that are begun over SSH and the requests to Proxmox. What goes on at rest too is left
-out, and what is asked again until a task has ended counts once. Each act is counted a few times and the least
-is held against the budget: what a busy machine adds is not the act's.
+Counted are PostgreSQL's statements (also begins and commits), its commits, the messages that the bus stores,
+the programs that are begun over SSH and the requests to Proxmox. What goes on at rest too is left out, and
+what is asked again until a task has ended counts once. An act is counted to the end of all that it causes, so
+that nothing of one falls into the next: a job's last effect is that its log is stored. Each act is counted a
+few times and the least is held against the budget: what a busy machine adds is not the act's.
 """
 
 import asyncio
@@ -49,6 +50,7 @@ READS = 20
 REST_SECONDS = 25.0
 """Longer than the pauses of what goes on at rest."""
 POLL = "/cluster/resources"
+LOG_STORED = "INSERT INTO job_log_parts"
 
 Act = Callable[[], Awaitable[object]]
 
@@ -133,12 +135,14 @@ async def test_creation_and_questions(ground: Ground) -> None:
         events = await job_events(ground.api, accepted["job"]["id"])
         assert events[-1].content["state"] == "succeeded", events[-1].text
         created.append(accepted["container"]["id"])
+        await until(lambda: ground.counter.has_logged(LOG_STORED))
 
     async def ask(path: str) -> None:
         for _ in range(READS):
             (await ground.api.get(f"/api/v1/containers{path}")).raise_for_status()
 
-    await create_one()  # the first of a stack fetches the template
+    async with ground.counter.counting():
+        await create_one()  # the first of a stack fetches the template
     rest = await ground.rest()
     costs = {
         "creation": await ground.least(create_one, rest=rest),
