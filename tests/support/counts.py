@@ -165,10 +165,8 @@ def _transactions(log: Path, offset: int) -> Iterator[Transaction]:
             statements = opened.setdefault(found[1], [])
             statements.append(statement)
             is_ping = statements == ["BEGIN;", "ROLLBACK;"]
-            is_inside = statements[-1].startswith("BEGIN") or (
-                "BEGIN;" in _since_ping(statements) and not statement.startswith(_ENDS)
-            )
-            if not is_ping and not is_inside:
+            is_open = any(each.startswith("BEGIN") for each in _since_ping(statements))
+            if not is_ping and (not is_open or statement.startswith(_ENDS)):
                 yield tuple(opened.pop(found[1]))
 
 
