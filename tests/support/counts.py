@@ -13,13 +13,17 @@ from pathlib import Path
 
 import asyncpg
 import nats
+from nats.aio.msg import Msg
 
+from slipway.runtime.topology.declared import LIVE_PREFIX
 from support.stack import RunningStack
 
 _STATEMENT = re.compile(rb" \[(\d+)\] LOG:  duration: \S+ ms  (?:statement|execute [^:]*): (.*)")
 _LOGGING = ("log_parameter_max_length", "log_min_duration_statement")
 _ENDS = ("COMMIT", "ROLLBACK")
-_CHECKS = ("BEGIN", *_ENDS, "select 1", "select id, subject, payload, headers from outbox")
+_CHECKS = ("BEGIN", *_ENDS, "select 1", "with sent as (delete from outbox")
+_FACTS = "event.node.observed"
+"""Of a node: read every few minutes, and when guests come or go."""
 _SETTLE_SECONDS = 0.3
 """Until the log shows the statements that have ended."""
 
@@ -35,6 +39,8 @@ class Counts:
     transactions: list[Transaction] = field(default_factory=list)
     stored: Mapping[str, int] = field(default_factory=dict)
     """Stream to how many messages it stored."""
+    subjects: list[str] = field(default_factory=list)
+    """Of the events, records and commands among them."""
 
     @property
     def statements(self) -> int:
@@ -52,12 +58,14 @@ class Counts:
         return sum(self.stored.values())
 
     def beyond(self, rest: "Counts") -> "Counts":
-        """Return what does not happen at rest too: other transactions, values of other buckets."""
+        """Return what does not happen at rest too: other transactions, other kinds of messages."""
         usual = set(rest.transactions)
-        buckets = {name for name, count in rest.stored.items() if count and name.startswith("KV_")}
+        kinds = {*map(_kind_of, rest.subjects), _FACTS}
+        subjects = [each for each in self.subjects if _kind_of(each) not in kinds]
         return Counts(
             [each for each in self.transactions if each not in usual],
-            {name: count for name, count in self.stored.items() if name not in buckets},
+            collections.Counter(map(_kind_of, subjects)),
+            subjects,
         )
 
     def each(self, acts: int) -> "Counts":
@@ -82,6 +90,8 @@ class Counter:
         self._admin_url = stack.database_url_of_admin
         self._nats = stack.endpoints["nats"]
         self._key = stack.data / "identities" / "admin.nk"
+        self._offset = 0
+        """Where in PostgreSQL's log the counting began."""
 
     @asynccontextmanager
     async def logging(self) -> AsyncIterator[None]:
@@ -96,12 +106,35 @@ class Counter:
     async def counting(self) -> AsyncIterator[Counts]:
         """Count what happens in the block, within `logging`."""
         counts = Counts()
-        before, size = await self._stored(), self._log.stat().st_size
-        yield counts
-        await asyncio.sleep(_SETTLE_SECONDS)
-        after = await self._stored()
+        async with self._listening(counts.subjects):
+            before, self._offset = await self._stored(), self._log.stat().st_size
+            yield counts
+            await asyncio.sleep(_SETTLE_SECONDS)
+            after = await self._stored()
         counts.stored = {stream: last - before.get(stream, 0) for stream, last in after.items()}
-        counts.transactions = list(_transactions(self._log, size))
+        counts.transactions = list(_transactions(self._log, self._offset))
+
+    def has_logged(self, statement: str) -> bool:
+        """Return whether a statement with this text was run since the counting began."""
+        found = _transactions(self._log, self._offset)
+        return any(statement in each for transaction in found for each in transaction)
+
+    @asynccontextmanager
+    async def _listening(self, subjects: list[str]) -> AsyncIterator[None]:
+        """Note the subject of each event, record and command that is stored while the block runs."""
+
+        async def note(message: Msg) -> None:
+            subjects.append(message.subject.removeprefix(LIVE_PREFIX))
+
+        connection = await nats.connect(self._nats, nkeys_seed=str(self._key))
+        try:
+            for subject in (f"{LIVE_PREFIX}>", "slipway.v1.command.>"):
+                await connection.subscribe(subject, cb=note)
+            await connection.flush()
+            yield
+            await connection.flush()
+        finally:
+            await connection.close()
 
     async def _set(self, *statements: str) -> None:
         connection = await asyncpg.connect(self._admin_url)
@@ -132,11 +165,15 @@ def _transactions(log: Path, offset: int) -> Iterator[Transaction]:
             statements = opened.setdefault(found[1], [])
             statements.append(statement)
             is_ping = statements == ["BEGIN;", "ROLLBACK;"]
-            is_inside = statements[-1].startswith("BEGIN") or (
-                "BEGIN;" in _since_ping(statements) and not statement.startswith(_ENDS)
-            )
-            if not is_ping and not is_inside:
+            is_open = any(each.startswith("BEGIN") for each in _since_ping(statements))
+            if not is_ping and (not is_open or statement.startswith(_ENDS)):
                 yield tuple(opened.pop(found[1]))
+
+
+def _kind_of(subject: str) -> str:
+    """Return a subject without what names one thing: `event.job.step`."""
+    _, _, *tokens = subject.split(".")
+    return ".".join((*tokens[:2], *tokens[3:])) if tokens[0] in {"event", "state"} else ".".join(tokens)
 
 
 def _is_check(statement: str) -> bool:

@@ -50,6 +50,8 @@ class SshServer:
         self.folder = folder
         self.calls = folder / "pct-calls"
         self.commands: list[str] = []
+        self.ciphers = ""
+        """Those that it takes; empty for asyncssh's."""
         self.bashrc = ""
         """What root's shell reads before each command."""
         self.pids: list[int] = []
@@ -91,6 +93,7 @@ class SshServer:
                 self._client.export_public_key("openssh").decode()
             ),
             encoding=None,
+            encryption_algs=self.ciphers or (),
             line_editor=False,
         )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from nats.aio.client import Client
 from pydantic import SecretStr
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from slipway.contracts import audit, cluster_facts, clusters, container_specs, containers, jobs
 from slipway.contracts.job_kinds import JobKind
@@ -134,6 +134,27 @@ async def test_a_cluster_is_tested_then_saved_and_its_secrets_stay_sealed(world:
     assert TOKEN not in str(row)
     with pytest.raises(Conflict):
         await world.add()
+
+
+async def test_a_creation_is_accepted_with_few_statements(world: World) -> None:
+    """All that it writes is one, with the audit, what leaves for the bus and the reply for a repetition."""
+    await world.add()
+
+    with counted_statements() as statements:
+        accepted = await world.create("web-1", key="k1")
+
+    writes = [each for each in statements if "INSERT" in each]
+    assert len(writes) == 1
+    assert len(statements) <= 10
+    async with world.tables.begin() as connection:
+        job = (await connection.execute(select(tables.jobs))).one()
+        subjects = (await connection.scalars(text("select subject from outbox order by id"))).all()
+    assert (job.id, job.released_at, job.state) == (accepted.job.id, job.created_at, JobState.QUEUED)
+    assert [each.removeprefix("slipway.v1.") for each in subjects][-3:] == [
+        f"event.container.{accepted.container.id}.registered",
+        f"event.job.{accepted.job.id}.accepted",
+        "command.provisioner.job.run",
+    ]
 
 
 async def test_a_cluster_asked_for_again_under_its_key_is_answered_as_before(world: World) -> None:

@@ -168,7 +168,7 @@ async def test_a_config_that_others_may_have_changed_is_read(
 async def test_a_guest_that_has_not_come_up_is_looked_at_again(
     inventory: Inventory, monitor: Monitor, settings: MonitorSettings, client: httpx.AsyncClient
 ) -> None:
-    """What is seen of it meanwhile is stored; its config is, too."""
+    """What is seen of it meanwhile is stored; its config goes along."""
     await started(client, inventory.lab, 100)
     inventory.lab.faults.order(faults.NeverReady())
 
@@ -178,7 +178,8 @@ async def test_a_guest_that_has_not_come_up_is_looked_at_again(
 
     assert (early.is_settled, late.is_settled) == (False, True)
     assert [each.is_settled for each in inventory.stored] == [False, True]
-    assert inventory.configs[0].config.power is Power.RUNNING
+    read = [each.config.power for each in inventory.stored if each.config is not None]
+    assert (read, inventory.configs) == ([Power.RUNNING, Power.RUNNING], [])
 
 
 @pytest.mark.parametrize(

@@ -173,6 +173,33 @@ async def test_a_steps_end_leaves_with_the_next_steps_begin(
 ) -> None:
     """The record is written once between two steps; the events come one by one, in their order."""
     diary.steps = tuple(Step(name=name, act=diary.note(name)) for name in ("a", "b", "c"))
+
+    written, shown = await _observed_run(worker, bus)
+
+    assert shown == [f"{name} {status}" for name in "abc" for status in ("started", "finished")]
+    ended = ["a finished", "b finished"]
+    assert written[:4] == [[], ["a started"], ["a finished", "b started"], [*ended, "c started"]]
+    assert written[4:] == [[*ended, "c finished"]]
+
+
+async def test_steps_that_look_first_leave_with_the_next_write(
+    worker: Worker[Errand], diary: Diary, bus: Bus
+) -> None:
+    """Several that are soon over cost no write; people see all of them, in their order."""
+    looks = {"b", "c"}
+    diary.steps = tuple(
+        Step(name=name, act=diary.note(name), looks_first=name in looks) for name in ("a", "b", "c", "d")
+    )
+
+    written, shown = await _observed_run(worker, bus)
+
+    assert shown == [f"{name} {status}" for name in "abcd" for status in ("started", "finished")]
+    ended = ["a finished", "b finished", "c finished"]
+    assert written == [[], ["a started"], [*ended, "d started"], [*ended, "d finished"]]
+
+
+async def _observed_run(worker: Worker[Errand], bus: Bus) -> tuple[list[list[str]], list[str]]:
+    """Run the job; its steps in each record that was written, and in the events."""
     written: list[RunRecord] = []
     shown: list[str] = []
 
@@ -184,15 +211,9 @@ async def test_a_steps_end_leaves_with_the_next_steps_begin(
             shown.append(f"{step.step} {step.status}")
 
     await bus.connection.subscribe(f"{LIVE_PREFIX}>", cb=note)
-
     await worker.run(COMMAND, DELIVERY)
     await until(lambda: bool(written) and written[-1].state is JobState.SUCCEEDED)
-
-    steps = [[f"{each.name} {each.status}" for each in record.steps] for record in written]
-    assert shown == [f"{name} {status}" for name in "abc" for status in ("started", "finished")]
-    ended = ["a finished", "b finished"]
-    assert steps[:4] == [[], ["a started"], ["a finished", "b started"], [*ended, "c started"]]
-    assert steps[4:] == [[*ended, "c finished"]]
+    return [[f"{each.name} {each.status}" for each in record.steps] for record in written], shown
 
 
 async def test_a_later_owner_continues(worker: Worker[Errand], diary: Diary, bus: Bus) -> None:

@@ -12,6 +12,7 @@ from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import RunJob, Target
 from slipway.contracts.message import Event
 from slipway.contracts.problems import Failed
+from slipway.provisioner.engine import events
 from slipway.provisioner.engine.journal import RunJournal, finish_despite_cancel
 from slipway.provisioner.engine.records import Runs
 from slipway.provisioner.engine.step_log import FLUSH_BYTES, LONGEST_PART, open_log
@@ -19,6 +20,7 @@ from slipway.runtime.bus.client import Bus
 from slipway.runtime.bus.stored import read_all
 from slipway.runtime.errors import BusUnavailable
 from support.nats import MakeBus
+from support.waiting import until
 
 TARGET = Target(container="c1", cluster="k1", cluster_name="home", node="pve1", vmid=100, hostname="web-1")
 RUN = RunJob(job="j1", kind=JobKind.CREATE, target=TARGET, spec=ContainerSpec(hostname="web-1"))
@@ -193,6 +195,68 @@ async def test_a_commit_is_never_cut(journal: RunJournal) -> None:
     await journal.commit(warnings=("later",))
 
     assert (journal.record.percent, journal.record.warnings) == (20, ("later",))
+
+
+async def test_what_is_deferred_is_written_soon(journal: RunJournal, bus: Bus, admin: Client) -> None:
+    """People see a step begin though nothing else is written for a while."""
+    journal.defer(events.progress(journal.record, "it looks"), percent=20)
+    first = await _percent(bus)
+
+    await until(lambda: _is(bus, percent=20))
+
+    subject = "slipway.v1.event.job.j1.progress"
+    assert first == 0
+    assert len(await read_all(admin, "EVENTS", subject=subject)) == 1
+    assert journal.record.percent == 20
+
+
+async def test_what_is_deferred_leaves_before_the_next_line(journal: RunJournal, admin: Client) -> None:
+    """Nobody sees the lines of a step that has not begun."""
+    journal.defer(events.progress(journal.record, "it begins"))
+
+    await write(journal, "its first line")
+
+    stored = await read_all(admin, "EVENTS", subject="slipway.v1.event.job.j1.*")
+    assert [each.subject.rpartition(".")[2] for each in stored] == ["progress", "log"]
+
+
+async def test_what_is_deferred_during_a_write_is_written_once(
+    journal: RunJournal, bus: Bus, admin: Client
+) -> None:
+    """Neither lost with what is on its way nor sent again."""
+    journal.defer(events.progress(journal.record, "first"), percent=10)
+    committing = asyncio.create_task(journal.commit())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    journal.defer(events.progress(journal.record, "second"), warnings=("late",))
+    await committing
+    shown = journal.record
+    await journal.flush()
+
+    stored = await read_all(admin, "EVENTS", subject="slipway.v1.event.job.j1.progress")
+    record, _ = await Runs(bus).load("j1") or (None, 0)
+    assert len(stored) == 2
+    assert record is not None
+    assert (record.percent, record.warnings) == (shown.percent, shown.warnings) == (10, ("late",))
+
+
+async def test_last_line_is_asked_for_once(journal: RunJournal, admin: Client) -> None:
+    """Who writes the log knows it; a step of two pieces of work asks twice for where it stands."""
+    await write(journal, "first")
+    first = await journal.last_log()
+    await admin.jetstream().purge_stream("EVENTS", subject="slipway.v1.event.job.j1.log")
+
+    assert first is not None
+    assert await journal.last_log() == first
+
+
+async def _is(bus: Bus, *, percent: int) -> bool:
+    return await _percent(bus) == percent
+
+
+async def _percent(bus: Bus) -> int:
+    record, _ = await Runs(bus).load("j1") or (None, 0)
+    return record.percent if record is not None else -1
 
 
 async def test_what_was_begun_ends_before_the_cancel() -> None:

@@ -1,14 +1,17 @@
 """Proxmox tasks within a job: none is forgotten while it runs, none is begun twice."""
 
+import asyncio
+
 import pytest
 
 from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.values import JobState
 from slipway.lab import faults
+from slipway.provisioner.engine import journal
 from support import lab_client
 from support.lab import ended, root_client, template_of
 from support.lab_client import NODE
-from support.provisioner_side import VMID, Ground, facts_of
+from support.provisioner_side import VMID, Ground, facts_of, status_of
 
 
 async def count(ground: Ground, kind: str) -> int:
@@ -102,3 +105,22 @@ async def test_somebody_elses_creation_is_not_cleared_away(ground: Ground) -> No
         assert record.error.code == "container.not-ours"
         assert await ended(root, upid) == "OK"
     assert await ground.is_there()
+
+
+@pytest.mark.parametrize(
+    ("path", "step"), [("/nodes/*/lxc", "create.task"), ("/nodes/*/lxc/*/status/start", "start.task")]
+)
+async def test_a_step_that_looks_first_is_written_before_it_changes_anything(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch, path: str, step: str
+) -> None:
+    """Its begin waits for no clock: whoever takes the run up after a crash knows of the call."""
+    monkeypatch.setattr(journal, "DEFER_SECONDS", 60.0)
+    ground.lab.faults.order(faults.SlowAnswer(method="POST", path=path, seconds=2.0))
+    command = await ground.command(JobKind.CREATE)
+
+    going = ground.begin(command)
+    record = await ground.until_record("j1", lambda record: "posted_at" in facts_of(record, step))
+    await asyncio.wait_for(going, 60)
+
+    assert (status_of(record, step), facts_of(record, step).get("upid")) == ("started", None)
+    assert (await ground.record()).state is JobState.SUCCEEDED

@@ -31,6 +31,23 @@ async def test_a_command_has_input_outputs_and_a_code(shell: NodeShell) -> None:
     assert (done.exit_code, done.stdout, done.stderr) == (3, "hello\n", "wrong\n")
 
 
+async def test_the_cipher_is_the_fastest_that_both_have(server: SshServer) -> None:
+    """A server that takes only slower ones is reached all the same."""
+    used = []
+    for ciphers in ("", "chacha20-poly1305@openssh.com"):
+        await server.stop()
+        server.ciphers = ciphers
+        await server.listen(server.port)
+        shell = NodeShell(server.access())
+        try:
+            await shell.stream(["true"], timeout=LIMIT, on_line=Collected().take)
+            used.append(server.connections[0].get_extra_info("recv_cipher"))
+        finally:
+            await shell.aclose()
+
+    assert used == ["aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com"]
+
+
 async def test_a_signal_shows_in_the_code(shell: NodeShell) -> None:
     """As a shell counts: 128 and the signal."""
     done = await shell.run(["sh", "-c", "kill -9 $$"], timeout=LIMIT)

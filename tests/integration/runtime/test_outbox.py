@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ from support.messages import Appeared, Log, Phase, Run
 from support.nats import MakeBus
 from support.postgres import Databases
 from support.statements import counted_statements
+from support.waiting import until
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -40,8 +42,14 @@ async def database(databases: Databases) -> AsyncIterator[Database]:
     await database.dispose()
 
 
+@pytest.fixture(autouse=True)
+def often_looking(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows that were sent are deleted soon."""
+    monkeypatch.setattr(outbox, "POLL_SECONDS", 0.2)
+
+
 @pytest.fixture
-def rarely_looking(monkeypatch: pytest.MonkeyPatch) -> None:
+def rarely_looking(monkeypatch: pytest.MonkeyPatch, often_looking: None) -> None:
     """A relay that looks by itself once a minute; named before the relay."""
     monkeypatch.setattr(outbox, "POLL_SECONDS", 60.0)
 
@@ -75,6 +83,10 @@ async def drained(database: Database, *, within_seconds: float = 10.0) -> None:
         await asyncio.sleep(0.02)
 
 
+async def has_stored(admin: Client, messages: int) -> bool:
+    return (await admin.jetstream().stream_info("EVENTS")).state.messages == messages
+
+
 async def stored_texts(admin: Client) -> list[str]:
     messages = await read_all(admin, "EVENTS", subject="slipway.v1.event.job.j1.phase")
     return [Phase.model_validate_json(message.payload).text for message in messages]
@@ -88,12 +100,32 @@ async def test_a_committed_message_arrives_soon(
 
     with using(Call(actor="user:ann", correlation_id="c-3")):
         await add(database, ("m1", Appeared(id="g1")))
-    await drained(database)
 
+    await until(lambda: has_stored(admin, 1), within_seconds=10)
     message = await admin.jetstream().get_msg("EVENTS", seq=1)
     headers = message.headers or {}
     assert (headers["Slipway-Actor"], headers["Slipway-Correlation-Id"]) == ("user:ann", "c-3")
     assert (headers["ce-source"], headers["Nats-Msg-Id"]) == ("/slipway/inventory", "m1")
+
+
+async def test_what_was_sent_is_deleted_with_the_next_look(
+    rarely_looking: None, database: Database, make_bus: MakeBus, admin: Client
+) -> None:
+    """A message costs the relay one statement; one that stops leaves nothing behind."""
+    bus = await make_bus("inventory")
+    running = asyncio.create_task(outbox.Outbox(database, bus).run())
+    left = []
+    for number in range(3):
+        await add(database, (f"m{number}", Appeared(id=f"g{number}")))
+        await until(partial(has_stored, admin, number + 1), within_seconds=10)
+        left.append(await waiting(database))
+
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+
+    assert (left, await waiting(database)) == ([1, 1, 1], 0)
+    assert await has_stored(admin, 3)
 
 
 async def test_many_messages_are_one_statement_and_keep_their_order(

@@ -3,8 +3,9 @@
 import pytest
 
 from slipway.contracts.job_kinds import JobKind
+from slipway.contracts.values import Phase
 from slipway.provisioner.engine.step import before_first, before_retry
-from slipway.provisioner.pipelines import OTHERS
+from slipway.provisioner.pipelines import CREATE, OTHERS
 
 
 @pytest.mark.parametrize(
@@ -32,3 +33,11 @@ def test_a_step_that_is_done_again_counts_as_before() -> None:
     before = before_first(OTHERS[JobKind.RESTORE], "restore.task")
 
     assert [step.name for step in before] == ["restore.look", "restore.stop"]
+
+
+@pytest.mark.parametrize("kind", [*OTHERS, JobKind.CREATE])
+def test_first_step_begins_at_once(kind: JobKind) -> None:
+    """Its begin waits for no other write: people see that their job has begun."""
+    steps = OTHERS[kind] if kind in OTHERS else CREATE[Phase.CREATE]
+
+    assert not steps[0].looks_first

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from slipway.contracts.configs import HostConfig
 from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.message import Id, Moment, Query, Value
 from slipway.contracts.values import (
@@ -216,3 +217,5 @@ class StoreDiscovery(Query[StoredDiscovery]):
     again."""
     has_addresses: bool = False
     """Whether it has one of each IP version that its config asks for."""
+    config: HostConfig | None = None
+    """Its config, read just before; None is not read, or not complete."""

@@ -29,6 +29,8 @@ _PUBLIC_KEY = re.compile(r"\s*(?:ssh-|ecdsa-|sk-)[a-z0-9@.-]+ [A-Za-z0-9+/]")
 SESSIONS = 8
 """On one connection."""
 CONNECTIONS = 8
+CIPHERS = "^aes256-gcm@openssh.com,aes128-gcm@openssh.com"
+"""Before asyncssh's other ones: a packet takes a fifth of the time that it takes with its first, ChaCha20."""
 KEEPALIVE_SECONDS = 5.0
 """A connection that is silent for three of these is dead."""
 
@@ -142,6 +144,7 @@ class Links:
             client_keys=[_read_private_key(access.private_key)] if access.private_key else None,
             known_hosts=([_host_key(access)], [], []),
             config=None,
+            encryption_algs=CIPHERS,
             agent_path=None,
             keepalive_interval=KEEPALIVE_SECONDS,
             login_timeout=CONNECT_SECONDS,

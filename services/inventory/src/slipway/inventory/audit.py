@@ -20,7 +20,7 @@ class AuditStore:
         selected = select(audit).order_by(audit.c.id.desc()).limit(query.limit + 1)
         if query.cursor is not None:
             selected = selected.where(audit.c.id < query.cursor)
-        async with self._database.begin() as tx:
+        async with self._database.autocommit() as tx:
             await require_cursor(tx, audit.c.id, query.cursor)
             rows = (await tx.execute(selected)).all()
         items, following = page(rows, query.limit, lambda row: AuditEntry.model_validate(row._asdict()), "id")

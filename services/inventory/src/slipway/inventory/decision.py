@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import Executable
+from sqlalchemy import UpdateBase
 
 from slipway.contracts.jobs import RunJob
 from slipway.contracts.message import Id
@@ -19,10 +19,10 @@ ReplyT = TypeVar("ReplyT")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Write:
-    """A statement, and the rows that it takes if it takes any."""
+    """A statement that changes one table and reads no other, and the rows that it inserts if it takes any."""
 
-    statement: Executable
-    rows: Sequence[dict[str, Any]] = ()
+    statement: UpdateBase
+    rows: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,11 +19,11 @@ from slipway.contracts.jobs import RunJob
 from slipway.contracts.message import Query, Value
 from slipway.contracts.problems import Conflict
 from slipway.inventory.containers.claims import broken_claim
-from slipway.inventory.decision import AuditNote, Decide, Decision
+from slipway.inventory.decision import AuditNote, Decide, Decision, Write
 from slipway.inventory.jobs.enqueuer import JobEnqueuer, refuse_too_large
 from slipway.inventory.tables import audit, idempotency
+from slipway.inventory.writing import write
 from slipway.runtime.bus.call import Call
-from slipway.runtime.database import outbox
 from slipway.runtime.database.engine import Database
 from slipway.runtime.process.clock import now
 from slipway.runtime.process.ids import new_id
@@ -71,9 +71,8 @@ class UnitOfWork:
                 if stored is not None:
                     return stored
             decision = await decide(tx)
-            await self._commit(tx, call, decision)
-            if call.idempotency_key is not None:
-                await _store_reply(tx, call, action, request, decision.reply)
+            replies = [] if call.idempotency_key is None else [_reply(call, action, request, decision.reply)]
+            await self._commit(tx, call, decision, *replies)
         return decision.reply
 
     async def run(self, call: Call, decide: Decide[ReplyT]) -> ReplyT:
@@ -107,15 +106,20 @@ class UnitOfWork:
                 raise
             raise refusal from error
 
-    async def _commit(self, tx: AsyncConnection, call: Call, decision: Decision[ReplyT]) -> None:
-        for write in decision.writes:
-            await tx.execute(write.statement, write.rows or None)
-        outgoing = [*decision.events]
-        outgoing += await self.enqueuer.enqueue(tx, call, decision.commands, parent=decision.parent)
+    async def _commit(
+        self, tx: AsyncConnection, call: Call, decision: Decision[ReplyT], *further: Write
+    ) -> None:
+        writes = [*decision.writes]
+        if decision.released:
+            # What waits is looked for after the writes: one of them ends the job that it waited for.
+            await write(tx, writes)
+            writes = []
+        rows, outgoing = await self.enqueuer.enqueue(tx, call, decision.commands, parent=decision.parent)
+        outgoing = [*decision.events, *outgoing]
         for cluster, node in decision.released:
             outgoing += await self.enqueuer.queue.release(tx, cluster, node)
-        await outbox.add_all(tx, outgoing)
-        await _note(tx, call, [*decision.audit, *map(_acceptance_of, decision.commands)])
+        notes = _notes(call, [*decision.audit, *map(_acceptance_of, decision.commands)])
+        await write(tx, [*writes, *rows, *notes, *further], outgoing)
 
 
 def _acceptance_of(command: RunJob) -> AuditNote:
@@ -124,7 +128,7 @@ def _acceptance_of(command: RunJob) -> AuditNote:
     return AuditNote(action=action, target=target, outcome="accepted", details=details)
 
 
-async def _note(tx: AsyncConnection, call: Call, notes: Sequence[AuditNote]) -> None:
+def _notes(call: Call, notes: Sequence[AuditNote]) -> Sequence[Write]:
     rows = [
         {
             "id": new_id(),
@@ -135,8 +139,7 @@ async def _note(tx: AsyncConnection, call: Call, notes: Sequence[AuditNote]) -> 
         }
         for note in notes
     ]
-    if rows:
-        await tx.execute(insert(audit), rows)
+    return [Write(statement=insert(audit), rows=rows)] if rows else []
 
 
 async def _stored_reply(
@@ -151,7 +154,7 @@ async def _stored_reply(
     return cast("StoredT", request.reply_type().model_validate(row.reply))
 
 
-async def _store_reply(tx: AsyncConnection, call: Call, action: str, request: Value, reply: Value) -> None:
+def _reply(call: Call, action: str, request: Value, reply: Value) -> Write:
     row = {
         "actor": call.actor,
         "key": call.idempotency_key,
@@ -160,7 +163,7 @@ async def _store_reply(tx: AsyncConnection, call: Call, action: str, request: Va
         "reply": reply.model_dump(mode="json"),
         "created_at": now(),
     }
-    await tx.execute(insert(idempotency).values(row))
+    return Write(statement=insert(idempotency), rows=[row])
 
 
 def _digest(request: Value) -> str:

@@ -29,8 +29,10 @@ from slipway.provisioner.steps import (
     unlock,
 )
 
-_task = partial(Step[Work], cancel=tasks.cancel)
-"""A step that runs a Proxmox task: a cancel stops the task."""
+_look = partial(Step[Work], looks_first=True)
+"""A step that changes nothing as a rule, or writes the record before it does."""
+_task = partial(_look, cancel=tasks.cancel)
+"""A step that runs a Proxmox task, whose coming call it writes down first: a cancel stops the task."""
 _in_guest = partial(
     Step[Work],
     cancel=sync.cancel,
@@ -45,20 +47,20 @@ CREATE: Mapping[Phase, tuple[Step[Work], ...]] = MappingProxyType(
             Step(name="create.preflight", act=create.preflight),
             _task(name="create.ostemplate", act=create.ostemplate),
             _task(name="create.task", act=create.create),
-            Step(name="create.features", act=create.features),
-            Step(name="create.restricted", act=host_access.apply),
-            Step(name="create.verify", act=create.verify),
+            _look(name="create.features", act=create.features),
+            _look(name="create.restricted", act=host_access.apply),
+            _look(name="create.verify", act=create.verify),
         ),
         Phase.START: (
             _task(name="start.task", act=start.start, is_repeated=True),
-            Step(name="start.address", act=start.address, is_repeated=True),
-            Step(name="start.ready", act=start.ready, is_repeated=True, looks_after=True),
+            _look(name="start.address", act=start.address, is_repeated=True),
+            _look(name="start.ready", act=start.ready, is_repeated=True, looks_after=True),
         ),
         Phase.DEPLOY: (Step(name="deploy.files", act=deploy.files),),
         Phase.SYNC: (),
         Phase.FINALIZE: (
             Step(name="finalize.health", act=health.health),
-            Step(name="finalize.discover", act=finalize.discover, looks_after=True),
+            _look(name="finalize.discover", act=finalize.discover, looks_after=True),
         ),
     }
 )
@@ -83,7 +85,7 @@ OTHERS: Mapping[JobKind, tuple[Step[Work], ...]] = MappingProxyType(
         JobKind.START: (
             Step(name="start.look", act=power.look),
             _task(name="start.task", act=start.start),
-            Step(name="start.discover", act=finalize.rediscover, is_repeated=True, looks_after=True),
+            _look(name="start.discover", act=finalize.rediscover, is_repeated=True, looks_after=True),
         ),
         JobKind.STOP: (
             Step(name="stop.look", act=power.look),
@@ -99,7 +101,7 @@ OTHERS: Mapping[JobKind, tuple[Step[Work], ...]] = MappingProxyType(
             _task(name="restart.reboot", act=power.reboot),
             _task(name="restart.stop", act=power.stop_after_grace),
             _task(name="restart.start", act=start.start),
-            Step(name="restart.discover", act=finalize.rediscover, is_repeated=True, looks_after=True),
+            _look(name="restart.discover", act=finalize.rediscover, is_repeated=True, looks_after=True),
         ),
         JobKind.RESIZE: (
             Step(name="resize.look", act=configure.look_at_sizes),
@@ -111,7 +113,7 @@ OTHERS: Mapping[JobKind, tuple[Step[Work], ...]] = MappingProxyType(
             Step(name="configure.config", act=configure.configure, is_cancellable=False),
             Step(name="configure.features", act=configure.set_features, is_cancellable=False),
             Step(name="configure.restricted", act=host_access.apply, is_cancellable=False),
-            Step(name="configure.discover", act=finalize.rediscover_networks, looks_after=True),
+            _look(name="configure.discover", act=finalize.rediscover_networks, looks_after=True),
         ),
         JobKind.REVERT: (
             Step(name="revert.look", act=power.look),
@@ -136,10 +138,10 @@ OTHERS: Mapping[JobKind, tuple[Step[Work], ...]] = MappingProxyType(
         JobKind.RESTORE: (
             Step(name="restore.look", act=restore.look_for_backup, is_repeated=True),
             _task(name="restore.stop", act=delete.stop, is_repeated=True),
-            _task(name="restore.task", act=restore.restore, is_cancellable=False),
+            _task(name="restore.task", act=restore.restore, is_cancellable=False, looks_first=False),
             Step(name="restore.mark", act=restore.mark, is_cancellable=False),
             _task(name="restore.start", act=restore.start_again),
-            Step(name="restore.discover", act=finalize.rediscover, is_repeated=True, looks_after=True),
+            _look(name="restore.discover", act=finalize.rediscover, is_repeated=True, looks_after=True),
         ),
         JobKind.CLONE: (
             Step(name="clone.look", act=clone.look),
@@ -155,7 +157,7 @@ OTHERS: Mapping[JobKind, tuple[Step[Work], ...]] = MappingProxyType(
         JobKind.MIGRATE: (
             Step(name="migrate.look", act=migrate.look),
             _task(name="migrate.task", act=migrate.move, is_cancellable=False),
-            Step(name="migrate.discover", act=finalize.rediscover, is_repeated=True, looks_after=True),
+            _look(name="migrate.discover", act=finalize.rediscover, is_repeated=True, looks_after=True),
         ),
     }
 )
@@ -190,7 +192,7 @@ def sync_steps(work: Work) -> tuple[Step[Work], ...]:
         )
         for index, name in enumerate(scripts)
     ]
-    first, *others = [*(installs or [Step(name="sync.packages", act=sync.nothing)]), *runs]
+    first, *others = [*(installs or [_look(name="sync.packages", act=sync.nothing)]), *runs]
     return replace(first, scripts=scripts), *others
 
 

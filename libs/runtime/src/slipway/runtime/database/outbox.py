@@ -2,8 +2,9 @@
 
 Theory of operation. `add` writes the message in the same transaction as the rows and notifies; nothing uses
 the network before the commit. The relay, one per schema by an advisory lock, reads rows in the order of their
-ids, publishes them without waiting for each, and deletes what was acknowledged. A crash between the two
-repeats the publish; the message id makes the bus store it once.
+ids, and publishes them without waiting for each. What was acknowledged is deleted with the next look, after
+`POLL_SECONDS` at most. A crash between the two repeats the publish; the message id makes the bus store it
+once.
 
 Guarantees. A committed row is published, at least once to the bus and once within its duplicate window. A
 command leaves only when every earlier row is acknowledged: its receiver can rely on the events before it.
@@ -21,7 +22,7 @@ from typing import Any
 import asyncpg
 from nats.errors import Error as NatsError
 from nats.js.errors import APIError
-from sqlalchemy import text
+from sqlalchemy import Select, Text, func, literal, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.message import Message
@@ -50,19 +51,23 @@ LONGEST_DELAY_SECONDS = 10.0
 LARGEST_BYTES = 512 * 1024
 """Half of what the bus allows, so that a committed row can always leave."""
 
-_ADD = text("""
-    with added as (
-        insert into outbox (message_id, subject, payload, headers)
-        select message_id, subject, payload, cast(headers as jsonb)
-        from unnest(
-            cast(:message_ids as text[]), cast(:subjects as text[]),
-            cast(:payloads as bytea[]), cast(:headers as text[])
-        ) with ordinality as row (message_id, subject, payload, headers, place)
-        order by place
-    )
-    select pg_notify('outbox_' || current_schema(), '')
-""")
-_READ = "select id, subject, payload, headers from outbox order by id limit $1"
+_ADDED = (
+    text("""
+    insert into outbox (message_id, subject, payload, headers)
+    select message_id, subject, payload, cast(headers as jsonb)
+    from unnest(
+        cast(:message_ids as text[]), cast(:subjects as text[]),
+        cast(:payloads as bytea[]), cast(:message_headers as text[])
+    ) with ordinality as row (message_id, subject, payload, headers, place)
+    order by place
+    """)
+    .columns()
+    .cte("added")
+)
+_ADD = select(func.pg_notify(literal("outbox_", Text) + func.current_schema(), "")).add_cte(_ADDED)
+_NEXT = """with sent as (delete from outbox where id = any($1::bigint[]))
+    select id, subject, payload, headers from outbox where id <> all($1::bigint[]) order by id limit $2
+"""
 _DELETE = "delete from outbox where id = any($1::bigint[])"
 _LOCK = "select pg_try_advisory_lock(hashtext('outbox ' || current_schema()))"
 
@@ -78,12 +83,17 @@ class Outgoing:
     """0 for the first event on its subject; if the bus refuses because there is one, it is this one."""
 
 
+def addition(messages: Sequence[Outgoing]) -> tuple[Select[Any], dict[str, Any]]:
+    """Return the statement that adds messages in their order, and its values; it can take more along."""
+    names = ("message_ids", "subjects", "payloads", "message_headers")
+    columns = zip(*map(_row_of, messages), strict=True)
+    return _ADD, {name: list(column) for name, column in zip(names, columns, strict=True)}
+
+
 async def add_all(connection: AsyncConnection, messages: Sequence[Outgoing]) -> None:
     """Add many messages in their order, with one statement: as `add`."""
     if messages:
-        ids, subjects, payloads, headers = zip(*map(_row_of, messages), strict=True)
-        columns = {"message_ids": ids, "subjects": subjects, "payloads": payloads, "headers": headers}
-        await connection.execute(_ADD, {name: list(column) for name, column in columns.items()})
+        await connection.execute(*addition(messages))
 
 
 async def add(connection: AsyncConnection, message: Message, *, message_id: str) -> None:
@@ -124,6 +134,8 @@ class Outbox:
         self._database = database
         self._bus = bus
         self._wake = asyncio.Event()
+        self._sent: list[int] = []
+        """Rows that the bus has, and that are not deleted yet."""
 
     async def run(self) -> None:
         """Relay until cancelled; wait in line while another replica does.
@@ -143,17 +155,18 @@ class Outbox:
             finally:
                 # The lock must be released even if the server does not answer.
                 with suppress(Exception):
+                    await connection.execute(_DELETE, self._sent, timeout=1)
+                    self._sent = []
+                with suppress(Exception):
                     await connection.close(timeout=1)
 
     async def _relay(self, connection: "asyncpg.Connection[Any]") -> None:
         backoff = Backoff(first_seconds=0.1, longest_seconds=LONGEST_DELAY_SECONDS)
         while True:
             self._wake.clear()
-            rows = await self._read(connection)
-            sent, refused = await self._publish(rows)
-            if sent:
-                await connection.execute(_DELETE, sent)
-                metrics.outbox_sent.inc(len(sent))
+            rows = await self._next(connection)
+            self._sent, refused = await self._publish(rows)
+            metrics.outbox_sent.inc(len(self._sent))
             if refused:
                 await backoff.wait()
                 continue
@@ -162,8 +175,9 @@ class Outbox:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), POLL_SECONDS)
 
-    async def _read(self, connection: "asyncpg.Connection[Any]") -> Sequence[_Row]:
-        records = await connection.fetch(_READ, BATCH)
+    async def _next(self, connection: "asyncpg.Connection[Any]") -> Sequence[_Row]:
+        """Delete what was sent, and return what follows."""
+        records = await connection.fetch(_NEXT, self._sent, BATCH)
         metrics.outbox_waiting.set(len(records))
         return [
             _Row(row["id"], row["subject"], row["payload"], json.loads(row["headers"])) for row in records

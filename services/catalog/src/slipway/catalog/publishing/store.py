@@ -59,14 +59,14 @@ class TemplateStore:
     async def served(self) -> tuple[Template, ...]:
         """Return every served template, by name."""
         query = select(versions).where(versions.c.is_served).order_by(versions.c.name)
-        async with self._database.begin() as connection:
+        async with self._database.autocommit() as connection:
             rows = await connection.execute(query)
             return tuple(_template(row) for row in rows)
 
     async def find(self, name: str) -> Template | None:
         """Return one served template."""
         query = select(versions).where(versions.c.is_served, versions.c.name == name)
-        async with self._database.begin() as connection:
+        async with self._database.autocommit() as connection:
             row = (await connection.execute(query)).first()
             return _template(row) if row else None
 

@@ -18,8 +18,15 @@ UNSUCCESSFUL = (JobState.FAILED, JobState.CANCELLED)
 
 
 async def lock_batch(tx: AsyncConnection, batch: Id) -> None:
-    """Lock a batch, before a job of it that moves it."""
+    """Lock a batch."""
     await tx.execute(select(jobs.c.id).where(jobs.c.id == batch).with_for_update())
+
+
+async def lock_batch_of(tx: AsyncConnection, job: Id) -> None:
+    """Lock the batch of a job, if it has one, before the job that moves it."""
+    item = jobs.alias()
+    batch = select(item.c.parent_id).where(item.c.id == job).scalar_subquery()
+    await tx.execute(select(jobs.c.id).where(jobs.c.id == batch).with_for_update(of=jobs))
 
 
 async def batch_row(tx: AsyncConnection, batch: Id) -> Row[Any]:

@@ -65,7 +65,7 @@ class BatchRequests:
     async def propose(self, request: RequestBatch) -> Proposal[BatchAccepted]:
         """Return a batch that was checked; the records of jobs in its way were read."""
         rules.check(request.kind, request.args)
-        async with self.database.begin() as tx:
+        async with self.database.autocommit() as tx:
             active = await jobs_of(tx, request.selection)
         for job in active:
             await self.records.catch_up(job)

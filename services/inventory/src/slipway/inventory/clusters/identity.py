@@ -32,7 +32,7 @@ class ClusterIdentities:
     async def refuse_taken(self, spec: ClusterSpec, own: Id = "") -> None:
         """Raise `ClusterExists` if the name or one of the endpoints is another cluster's."""
         mine = {spec.endpoint, *spec.endpoints}
-        async with self._database.begin() as tx:
+        async with self._database.autocommit() as tx:
             rows = (await tx.execute(select(clusters).where(STAYS, clusters.c.id != own))).all()
         for row in rows:
             other = normal(ClusterSpec.model_validate({"name": row.name, "endpoint": "", **row.spec}))
@@ -51,7 +51,7 @@ class ClusterIdentities:
         if identity is None:
             return None
         query = select(clusters).where(clusters.c.identity == identity)
-        async with self._database.begin() as tx:
+        async with self._database.autocommit() as tx:
             rows = (await tx.execute(query.order_by(clusters.c.removed_at.desc()))).all()
         for row in rows:
             if row.removed_at is None:
@@ -63,7 +63,7 @@ class ClusterIdentities:
         if identity is None:
             return
         query = select(clusters.c.name).where(clusters.c.identity == identity, clusters.c.id != own, STAYS)
-        async with self._database.begin() as tx:
+        async with self._database.autocommit() as tx:
             name = await tx.scalar(query)
         if name is not None:
             raise _same_cluster(name, "endpoint", _SAME_CA)

@@ -73,7 +73,7 @@ class ClusterStore:
 
     async def get(self, cluster: str) -> Cluster:
         """Return one cluster by id or name."""
-        async with self._database.begin() as tx:
+        async with self._database.autocommit() as tx:
             row = await find_cluster(tx, cluster)
             seen = await seen_of(tx, [row.id])
         return cluster_of(row._asdict(), seen[row.id])
@@ -83,7 +83,7 @@ class ClusterStore:
         query = select(clusters).where(STAYS).order_by(clusters.c.name).limit(limit + 1)
         if cursor is not None:
             query = query.where(clusters.c.name > cursor)
-        async with self._database.begin() as tx:
+        async with self._database.autocommit() as tx:
             await require_cursor(tx, clusters.c.name, cursor, STAYS)
             rows = (await tx.execute(query)).all()
             seen = await seen_of(tx, [row.id for row in rows])
@@ -96,9 +96,16 @@ class ClusterStore:
         Raises:
             ClusterNotFound: if there is none, or if the only one is not the only one; names the field.
         """
+        query = select(clusters, *(each.label(f"node_{each.name}") for each in nodes.c))
+        query = query.outerjoin(nodes).where(STAYS).order_by(clusters.c.id, nodes.c.node)
+        query = query.where(or_(clusters.c.id == cluster, clusters.c.name == cluster)) if cluster else query
         async with self._database.autocommit() as tx:
-            row = await (find_cluster(tx, cluster) if cluster else _only(tx))
-            seen = (await seen_of(tx, [row.id]))[row.id]
+            rows = (await tx.execute(query)).all()
+            if not rows or (cluster is None and rows[0].id != rows[-1].id):
+                raise await _not_one(tx, cluster)
+        row = rows[0]
+        of_nodes = [each for each in rows if each.id == row.id and each.node_node is not None]
+        seen = _seen_nodes(of_nodes, "node_")
         return StoredCluster(
             id=row.id,
             spec=ClusterSpec.model_validate(row.spec),
@@ -118,11 +125,15 @@ async def seen_of(tx: AsyncConnection, ids: Collection[Id]) -> Mapping[Id, SeenN
     return {each: _seen_nodes(rows_of[each]) for each in ids}
 
 
-def _seen_nodes(rows: Sequence[Row[Any]]) -> SeenNodes:
+def _seen_nodes(rows: Sequence[Row[Any]], prefix: str = "") -> SeenNodes:
+    def column(row: Row[Any], name: str) -> Any:
+        return getattr(row, prefix + name)
+
+    doors = ((column(row, "address"), column(row, "tls_fingerprint")) for row in rows)
     return SeenNodes(
-        nodes=tuple(NodeFacts.model_validate(row.facts) for row in rows),
-        in_maintenance=tuple(row.node for row in rows if row.in_maintenance),
-        doors=tuple((row.address, row.tls_fingerprint) for row in rows if row.address is not None),
+        nodes=tuple(NodeFacts.model_validate(column(row, "facts")) for row in rows),
+        in_maintenance=tuple(column(row, "node") for row in rows if column(row, "in_maintenance")),
+        doors=tuple((address, fingerprint) for address, fingerprint in doors if address is not None),
     )
 
 
@@ -154,8 +165,7 @@ async def find_cluster(tx: AsyncConnection, cluster: str, *, for_update: bool = 
     query = select(clusters).where(STAYS, or_(clusters.c.id == cluster, clusters.c.name == cluster))
     row = (await tx.execute(query.with_for_update() if for_update else query)).first()
     if row is None:
-        names = ", ".join(await _names(tx)) or "none"
-        raise _not_found(f"There is no cluster {cluster!r}. Known ones: {names}.")
+        raise await _not_one(tx, cluster)
     return row
 
 
@@ -189,14 +199,14 @@ def set_maintenance(cluster: Id, node: str, *, is_on: bool) -> Write:
     return Write(statement=update(nodes).where(*same).values(in_maintenance=is_on))
 
 
-async def _only(tx: AsyncConnection) -> Row[Any]:
-    rows = (await tx.execute(select(clusters).where(STAYS).limit(2))).all()
-    if len(rows) == 1:
-        return rows[0]
-    if not rows:
-        raise _not_found("There is no cluster yet; add one first (POST /api/v1/clusters).")
+async def _not_one(tx: AsyncConnection, cluster: str | None) -> ClusterNotFound:
+    """Return the refusal of a cluster that is not known, or of none where there is not just one."""
     names = ", ".join(await _names(tx))
-    raise _not_found(f"There are several clusters; say which: {names}.")
+    if cluster is not None:
+        return _not_found(f"There is no cluster {cluster!r}. Known ones: {names or 'none'}.")
+    if not names:
+        return _not_found("There is no cluster yet; add one first (POST /api/v1/clusters).")
+    return _not_found(f"There are several clusters; say which: {names}.")
 
 
 async def _names(tx: AsyncConnection) -> Sequence[str]:

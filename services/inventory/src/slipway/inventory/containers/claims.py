@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.cluster_facts import VmidRange
 from slipway.contracts.job_kinds import JobKind
-from slipway.contracts.message import Id
+from slipway.contracts.message import Id, Moment
 from slipway.contracts.problems import Conflict
 from slipway.contracts.values import Lifecycle
 from slipway.inventory.containers.defaults import ALL_VMIDS, VmidTaken, choose_vmid
@@ -41,21 +41,19 @@ class ClusterGone(Conflict):
 
 
 async def lock_names(tx: AsyncConnection, cluster: Id) -> None:
-    """Lock a cluster's names and VMIDs until this transaction ends.
-
-    Raises:
-        ClusterGone: if the cluster was removed.
-    """
+    """Lock a cluster's names and VMIDs until this transaction ends."""
     await tx.execute(select(func.pg_advisory_xact_lock(func.hashtext(f"vmid {cluster}"))))
-    stays = await tx.scalar(select(clusters.c.removed_at.is_(None)).where(clusters.c.id == cluster))
-    if stays is False:
-        raise ClusterGone("The cluster was removed from Slipway; add it again first (POST /api/v1/clusters).")
 
 
 async def claim_names(
     tx: AsyncConnection, cluster: Id, hostnames: Sequence[str], *, besides: Collection[Id] = ()
 ) -> None:
-    """Lock the cluster's names, and refuse if one of these is in use by a container not in `besides`."""
+    """Lock the cluster's names, and refuse if one of these is in use by a container not in `besides`.
+
+    Raises:
+        ClusterGone: if the cluster was removed.
+        HostnameTaken: names the field.
+    """
     await lock_names(tx, cluster)
     in_use = await names_in_use(tx, cluster, besides=besides, among=hostnames)
     for hostname in hostnames:
@@ -77,6 +75,9 @@ async def names_in_use(
         cluster: where.
         besides: containers whose names don't count.
         among: the names that matter; None means all.
+
+    Raises:
+        ClusterGone: if the cluster was removed.
     """
     current, coming = func.lower(containers.c.hostname), func.lower(jobs.c.new_hostname)
     held = select(current).where(
@@ -93,7 +94,11 @@ async def names_in_use(
     if among is not None:
         names = [name.lower() for name in among]
         held, promised = held.where(current.in_(names)), promised.where(coming.in_(names))
-    return frozenset(await tx.scalars(held.union_all(promised)))
+    in_use = func.array(held.union_all(promised).scalar_subquery())
+    query = select(clusters.c.removed_at, in_use.label("names")).where(clusters.c.id == cluster)
+    row = (await tx.execute(query)).one()
+    _refuse_gone(row.removed_at)
+    return frozenset(row.names)
 
 
 async def claim_vmids(
@@ -114,13 +119,17 @@ async def claim_vmids(
         refused: those that can't be taken, though no row holds them.
         besides: containers whose VMIDs don't count.
         is_free: Proxmox has just called the first requested one free: facts of before don't count.
+
+    Raises:
+        ClusterGone: if the cluster was removed.
     """
     facts = func.jsonb_agg(nodes.c.facts["vmids"], type_=JSONB)
     seen = select(facts).where(nodes.c.cluster_id == cluster).scalar_subquery()
     claimed = func.array(_claimed_vmids(cluster, besides).scalar_subquery())
     within = clusters.c.spec["vmids"].label("within")
-    query = select(within, seen.label("seen"), claimed.label("claimed")).where(clusters.c.id == cluster)
-    row = (await tx.execute(query)).one()
+    shown = (clusters.c.removed_at, within, seen.label("seen"), claimed.label("claimed"))
+    row = (await tx.execute(select(*shown).where(clusters.c.id == cluster))).one()
+    _refuse_gone(row.removed_at)
     used = {vmid for vmids in row.seen or () for vmid in vmids or ()} - ({requested[0]} if is_free else set())
     bounds = VmidRange.model_validate(row.within) if row.within else ALL_VMIDS
     taken = used.union(refused, row.claimed)
@@ -128,6 +137,11 @@ async def claim_vmids(
     for vmid in requested:
         chosen.append(choose_vmid(vmid, used=taken, claimed=chosen, within=bounds))
     return chosen
+
+
+def _refuse_gone(removed_at: Moment | None) -> None:
+    if removed_at is not None:
+        raise ClusterGone("The cluster was removed from Slipway; add it again first (POST /api/v1/clusters).")
 
 
 async def refuse_vmid_in_use(

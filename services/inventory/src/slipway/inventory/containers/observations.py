@@ -19,8 +19,10 @@ from slipway.contracts.message import Id, Moment
 from slipway.contracts.values import CONFIG_UNREAD, DISCOVERY_PENDING, JobState, Lifecycle, Power
 from slipway.inventory.containers.configs import differs, may_be_old, may_have_applied, was_started
 from slipway.inventory.containers.lifecycle import HOLDING
+from slipway.inventory.containers.store import update_container
 from slipway.inventory.jobs.queue import Queue
 from slipway.inventory.tables import containers, jobs
+from slipway.inventory.writing import write
 from slipway.runtime.database import outbox
 from slipway.runtime.database.engine import Database
 from slipway.runtime.database.outbox import Outgoing
@@ -71,17 +73,17 @@ async def _rows(tx: AsyncConnection, cluster: Id, vmid: int) -> Sequence[Row[Any
 
 async def _store(tx: AsyncConnection, changes: Sequence[tuple[Row[Any], dict[str, Any]]], at: Moment) -> None:
     """Store the changes of rows, and publish those that people see."""
-    changed = []
+    writes, changed = [], []
     for row, values in changes:
         if not values:
             continue
-        await tx.execute(update(containers).where(containers.c.id == row.id).values(**values))
+        writes.append(update_container(row.id, **values))
         power = values.get("power", row.power)
         is_shown = power != row.power or "warnings" in values or "node" in values
         if is_shown and row.lifecycle != Lifecycle.DELETED:
             event = ContainerChanged(id=row.id, power=power, observed_at=at)
             changed.append(Outgoing(message=event, message_id=f"container:{row.id}:changed:{new_id()}"))
-    await outbox.add_all(tx, changed)
+    await write(tx, writes, changed)
 
 
 def _changes(status: GuestStatus, row: Row[Any], *, is_old: bool) -> dict[str, Any]:

@@ -51,7 +51,7 @@ class ContainerRemovalStore:
             containers.c.id.not_in(working),
             ~containers.c.warnings.contains([without]),
         )
-        async with self._database.begin() as tx:
+        async with self._database.autocommit() as tx:
             return [target_of(row) for row in await tx.execute(query)]
 
     async def at_work(self, claim: Claim) -> Sequence[Id]:
@@ -67,7 +67,7 @@ class ContainerRemovalStore:
                 jobs.c.state.in_(ACTIVE),
             )
         )
-        async with self._database.begin() as tx:
+        async with self._database.autocommit() as tx:
             return (await tx.scalars(query)).all()
 
 

@@ -83,7 +83,7 @@ class ContainerStore:
     async def secrets(self, container: Id) -> Mapping[str, Secret]:
         """Return a container's secrets as its rows hold them, by name."""
         query = select(credentials).where(credentials.c.container_id == container)
-        async with self._database.begin() as tx:
+        async with self._database.autocommit() as tx:
             rows = await tx.execute(query)
             return {row.name: Secret(origin=row.origin, sealed=row.sealed) for row in rows}
 

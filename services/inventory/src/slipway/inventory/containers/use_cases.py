@@ -77,34 +77,33 @@ async def decide_discovery(
     """
     row = await container_row(tx, request.container, for_update=True)
     refuse_deleted(Lifecycle(row.lifecycle))
+    read = await _read(tx, row, request.config)
     over = [DISCOVERY_PENDING]
     over += [STILL_STARTING] if request.is_settled else []
     over += [WITHOUT_ADDRESS] if request.has_addresses else []
-    warnings = [warning for warning in row.warnings if not warning.startswith(tuple(over))]
+    before = read.values.get("warnings", row.warnings)
+    warnings = [warning for warning in before if not warning.startswith(tuple(over))]
     warnings += [] if request.is_settled else [DISCOVERY_PENDING]
     at = now()
-    change = update_container(
-        row.id,
-        services=[service.model_dump(mode="json") for service in request.services],
-        address=request.address,
-        warnings=warnings,
-        discovered_at=at,
-        updated_at=at,
-    )
+    seen = {
+        "services": [service.model_dump(mode="json") for service in request.services],
+        "address": request.address,
+        "warnings": warnings,
+        "discovered_at": at,
+        "updated_at": at,
+    }
     event = ContainerDiscovered(id=row.id, address=request.address, services=request.services)
     return Decision(
         reply=StoredDiscovery(services=len(request.services), credentials=len(sealed)),
-        writes=[change, *replace_discovered(row.id, sealed)],
-        events=[_fact(row, event, "discovered")],
+        writes=[update_container(row.id, **{**read.values, **seen}), *replace_discovered(row.id, sealed)],
+        events=[*read.events, _fact(row, event, "discovered")],
     )
 
 
 async def decide_config(tx: AsyncConnection, request: StoreConfig) -> Decision[Done]:
     """Store a container's config. Idempotent: only what was read later is taken."""
     row = await container_row(tx, request.container, for_update=True)
-    if row.lifecycle not in HOLDING:
-        return Decision(reply=Done())
-    change = await applied(tx, row, request.config, target_of(row), list(row.warnings))
+    change = await _read(tx, row, request.config)
     writes = [update_container(row.id, **change.values)] if change.values else []
     return Decision(reply=Done(), writes=writes, events=change.events)
 
@@ -155,6 +154,13 @@ async def applied(
         return ConfigChange({**changes, **shown}, ())
     event = ContainerChanged(id=row.id, power=config.power or row.power, observed_at=config.read_at)
     return ConfigChange({**changes, **shown, "updated_at": now()}, [_fact(row, event, "changed")])
+
+
+async def _read(tx: AsyncConnection, row: Row[Any], config: HostConfig | None) -> ConfigChange:
+    """Return the changes by a config that monitor read; a job that makes or removes it reads its own."""
+    if config is None or row.lifecycle not in HOLDING:
+        return ConfigChange({}, ())
+    return await applied(tx, row, config, target_of(row), list(row.warnings))
 
 
 async def decide_reveal(tx: AsyncConnection, container: Id, credential: Id) -> Decision[Row[Any]]:

@@ -59,7 +59,7 @@ class JobLogStore:
         """Return the part in which a log goes on."""
         of_job = select(job_log_parts.c.packed).where(job_log_parts.c.job_id == query.job)
         following = of_job.where(job_log_parts.c.last > query.after).order_by(job_log_parts.c.after).limit(1)
-        async with self._database.begin() as tx:
+        async with self._database.autocommit() as tx:
             is_stored = (await tx.execute(of_job.limit(1))).first() is not None
             packed = await tx.scalar(following)
         return JobLogPart(is_stored=is_stored, packed=base64.b64encode(packed or b"").decode())

@@ -12,11 +12,12 @@ from slipway.contracts.containers import Accepted, ContainerRef, JobRef
 from slipway.contracts.job_args import KindAndArgs
 from slipway.contracts.job_events import JobAccepted
 from slipway.contracts.job_kinds import ConfigureArgs, JobKind
-from slipway.contracts.jobs import RunJob, Target
+from slipway.contracts.jobs import CancelJob, RunJob, Target
 from slipway.contracts.message import Id
 from slipway.contracts.problems import TooLarge
 from slipway.contracts.values import JobState
 from slipway.inventory.containers.store import target_of
+from slipway.inventory.decision import Write
 from slipway.inventory.faults import at
 from slipway.inventory.jobs.queue import Queue
 from slipway.inventory.tables import jobs
@@ -49,26 +50,30 @@ class JobEnqueuer:
 
     async def enqueue(
         self, tx: AsyncConnection, call: Call, commands: Sequence[RunJob], *, parent: Id | None = None
-    ) -> Sequence[Outgoing]:
-        """Write jobs, of one batch or alone, and let begin what may.
+    ) -> tuple[Sequence[Write], Sequence[Outgoing]]:
+        """Decide which jobs, of one batch or alone, begin at once, and let others begin that may.
 
         Returns:
-            Their facts and the commands of those that begin; the caller adds them to the outbox.
+            The rows of the jobs; and their facts and the commands of those that begin, for the outbox.
 
         Raises:
             JobTooLarge: if one of them could not be sent in its turn.
         """
         if not commands:
-            return ()
+            return (), ()
         if not WAYS_OUT.issuperset(each.kind for each in commands):
             self.refuse_new_work()
         for command in commands:
             refuse_too_large(command)
-        await tx.execute(insert(jobs), [_row(command, call, parent) for command in commands])
-        outgoing = [_fact(command, call) for command in commands]
+        orders: list[Outgoing] = []
         for cluster, node in sorted({(each.target.cluster, each.target.node) for each in commands}):
-            outgoing += await self.queue.release(tx, cluster, node)
-        return outgoing
+            here = (each for each in commands if (each.target.cluster, each.target.node) == (cluster, node))
+            new = {each.job: each for each in here}
+            orders += await self.queue.release(tx, cluster, node, new, actor=call.actor)
+        begun = {order.message.job for order in orders if isinstance(order.message, RunJob | CancelJob)}
+        rows = [_row(command, call, parent, is_begun=command.job in begun) for command in commands]
+        facts = [_fact(command, call) for command in commands]
+        return [Write(statement=insert(jobs), rows=rows)], [*facts, *orders]
 
 
 def accepted(command: RunJob) -> Accepted:
@@ -108,7 +113,8 @@ def command_on(row: Row[Any], request: KindAndArgs, *, ran_before: bool = False)
     return RunJob(**dict(request), job=new_id(), target=target, spec=spec, ran_before=ran_before)
 
 
-def _row(command: RunJob, call: Call, parent: Id | None) -> dict[str, object]:
+def _row(command: RunJob, call: Call, parent: Id | None, *, is_begun: bool) -> dict[str, object]:
+    at = now()
     return {
         "id": command.job,
         "kind": command.kind,
@@ -124,7 +130,8 @@ def _row(command: RunJob, call: Call, parent: Id | None) -> dict[str, object]:
         "command": command.model_dump(mode="json"),
         "retry_of": command.retry_of,
         "record_sequence": 0,
-        "created_at": now(),
+        "released_at": at if is_begun else None,
+        "created_at": at,
     }
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import Row, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.container_events import (
@@ -25,7 +25,7 @@ from slipway.contracts.values import (
     Power,
 )
 from slipway.inventory.batches.items import decide_item
-from slipway.inventory.batches.store import lock_batch
+from slipway.inventory.batches.store import lock_batch_of
 from slipway.inventory.containers.configs import is_newer
 from slipway.inventory.containers.lifecycle import (
     LOST,
@@ -49,13 +49,7 @@ log = get_logger()
 
 async def decide_record(tx: AsyncConnection, record: RunRecord, sequence: int) -> Decision[None]:
     """Store where a run stands. Idempotent: a row takes a record only with a higher sequence."""
-    known = (jobs.c.record_sequence, jobs.c.parent_id, jobs.c.state)
-    stored = (await tx.execute(select(*known).where(jobs.c.id == record.id))).first()
-    if stored is not None and stored.record_sequence >= sequence:
-        return Decision(reply=None)
-    if stored is not None and stored.parent_id is not None and stored.state != record.state:
-        await lock_batch(tx, stored.parent_id)
-    job = (await tx.execute(select(jobs).where(jobs.c.id == record.id).with_for_update())).first()
+    job = await _locked(tx, record)
     if job is None:
         log.warning("run record without a job", job=record.id)
         return Decision(reply=None)
@@ -68,6 +62,17 @@ async def decide_record(tx: AsyncConnection, record: RunRecord, sequence: int) -
         writes, events = [*writes, *item.writes], [*events, *item.events]
     released = [(job.cluster_id, job.node)] if record.state.is_terminal else []
     return Decision(reply=None, writes=writes, events=events, released=released)
+
+
+async def _locked(tx: AsyncConnection, record: RunRecord) -> Row[Any] | None:
+    """Return a job's row, locked; before one that moves its batch the batch is locked."""
+    own = select(jobs).where(jobs.c.id == record.id).with_for_update()
+    alone = own.where(or_(jobs.c.parent_id.is_(None), jobs.c.state == record.state))
+    job: Row[Any] | None = (await tx.execute(alone)).first()
+    if job is None:
+        await lock_batch_of(tx, record.id)
+        job = (await tx.execute(own)).first()
+    return job
 
 
 @dataclass(slots=True)

@@ -20,6 +20,7 @@ from slipway.runtime.process.logs import get_logger
 log = get_logger()
 
 _ENTRY = (jobs.c.id, jobs.c.kind, jobs.c.actor)
+NO_JOBS: Mapping[Id, RunJob] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +29,27 @@ class Queue:
 
     limits: Limits
 
-    async def release(self, tx: AsyncConnection, cluster: Id, node: str) -> Sequence[Outgoing]:
+    async def release(
+        self,
+        tx: AsyncConnection,
+        cluster: Id,
+        node: str,
+        new: Mapping[Id, RunJob] = NO_JOBS,
+        *,
+        actor: str = "",
+    ) -> Sequence[Outgoing]:
         """Let as many waiting jobs of a node begin as it may run, under the lock of its queue.
 
+        Args:
+            tx: the transaction.
+            cluster: of the node.
+            node: whose queue.
+            new: jobs that wait there too and have no row yet, by id.
+            actor: who requested those.
+
         Returns:
-            Their commands, in their order; the caller adds them to the outbox.
+            The commands of those that begin, in their order; the caller adds them to the outbox, and notes in
+            the rows of new ones that they do.
         """
         await lock_queue(tx, cluster, node)
         here = (jobs.c.cluster_id == cluster, jobs.c.node == node, jobs.c.state.in_(ACTIVE))
@@ -43,12 +60,17 @@ class Queue:
         group = [jobs.c.actor, jobs.c.kind.in_(MAKING), runs]
         turn = func.row_number().over(partition_by=group, order_by=jobs.c.id).label("turn")
         lines = select(*_ENTRY, runs.label("runs"), turn).where(*here, may).subquery()
-        rows = await tx.execute(select(lines).where(or_(lines.c.runs, lines.c.turn <= self.limits.jobs)))
+        rest = select(exists(_maintenance(cluster, node)).label("is_on")).subquery()
+        in_turn = or_(lines.c.runs, lines.c.turn <= self.limits.jobs)
+        rows = (await tx.execute(select(rest, lines).outerjoin(lines, in_turn))).all()
         entries: dict[bool, list[Entry]] = {True: [], False: []}
         for row in rows:
-            entries[row.runs].append(_entry(row))
+            if row.id is not None:
+                entries[row.runs].append(_entry(row))
+        waiting = [Entry(job=job, kind=command.kind, actor=actor) for job, command in new.items()]
+        entries[False] += [each for each in waiting if not rows[0].is_on or each.kind is JobKind.MIGRATE]
         chosen = choose(entries[False], entries[True], self.limits)
-        return await _begin(tx, [entry.job for entry in chosen])
+        return await _begin(tx, [entry.job for entry in chosen], new)
 
     async def positions(self, tx: AsyncConnection, rows: Sequence[Row[Any]]) -> Mapping[Id, tuple[int, str]]:
         """Return where waiting jobs stand in the queue of their node, and what they wait for."""
@@ -85,16 +107,12 @@ def _maintenance(cluster: Id, node: str) -> Select[tuple[str]]:
     return select(nodes.c.node).where(*here, nodes.c.in_maintenance)
 
 
-async def _begin(tx: AsyncConnection, chosen: list[Id]) -> Sequence[Outgoing]:
-    if not chosen:
-        return ()
-    rows = await tx.execute(
-        update(jobs)
-        .where(jobs.c.id.in_(chosen))
-        .values(released_at=now())
-        .returning(jobs.c.id, jobs.c.command)
-    )
-    commands = {row.id: RunJob.model_validate(row.command) for row in rows}
+async def _begin(tx: AsyncConnection, chosen: list[Id], new: Mapping[Id, RunJob]) -> Sequence[Outgoing]:
+    commands = dict(new)
+    if earlier := [job for job in chosen if job not in new]:
+        begun = update(jobs).where(jobs.c.id.in_(earlier)).values(released_at=now())
+        rows = await tx.execute(begun.returning(jobs.c.id, jobs.c.command))
+        commands |= {row.id: RunJob.model_validate(row.command) for row in rows}
     return [_order(commands[job]) for job in chosen]
 
 

@@ -29,7 +29,7 @@ class JobViews:
 
     async def get(self, job: Id) -> Job:
         """Return one job."""
-        async with self._database.begin() as tx:
+        async with self._database.autocommit() as tx:
             row = await job_row(tx, job)
             if row.kind == JobKind.BATCH:
                 tallies = await tallies_of(tx, [row.id])
@@ -38,7 +38,7 @@ class JobViews:
 
     async def is_batch(self, job: Id) -> bool:
         """Return whether a job is a batch."""
-        async with self._database.begin() as tx:
+        async with self._database.autocommit() as tx:
             kind = await tx.scalar(select(jobs.c.kind).where(jobs.c.id == job))
         return bool(kind == JobKind.BATCH)
 
@@ -55,7 +55,7 @@ class JobViews:
             selected = selected.where(jobs.c.state.in_(query.state))
         if query.kind:
             selected = selected.where(jobs.c.kind.in_(query.kind))
-        async with self._database.begin() as tx:
+        async with self._database.autocommit() as tx:
             await require_cursor(tx, jobs.c.id, query.cursor)
             rows = list((await tx.execute(selected)).all())
             places = await self._queue.positions(tx, rows)

@@ -12,6 +12,7 @@ from ipaddress import ip_address
 from slipway.contracts.configs import HostConfig, StoreConfig
 from slipway.contracts.containers import DiscoveredCredential, DiscoveredService, StoreDiscovery
 from slipway.contracts.guests import DiscoverGuest, Discovery
+from slipway.contracts.problems import SlipwayError
 from slipway.monitor.access import ClusterConnections
 from slipway.monitor.discovery.ahead import SessionsAhead
 from slipway.monitor.discovery.probes import addresses, credentials, init, openrc, processes, sockets, systemd
@@ -79,8 +80,12 @@ class Discoverer:
                 if session is not None:
                     await session.aclose()
 
-        config = await self.read_config(query)
-        outputs = sections(await self._clusters.run(query.cluster, look), marker)
+        config = await self._config(query)
+        try:
+            outputs = sections(await self._clusters.run(query.cluster, look), marker)
+        except SlipwayError:
+            await self._store_config(query, config)
+            raise
         discovery = self._read(query.container, outputs, config)
         await self._bus.ask(discovery)
         return Discovery(
@@ -96,14 +101,19 @@ class Discoverer:
 
     async def read_config(self, query: DiscoverGuest) -> HostConfig | None:
         """Read a guest's config, store it in inventory and return it; None if the guest is not complete."""
+        config = await self._config(query)
+        await self._store_config(query, config)
+        return config
 
+    async def _config(self, query: DiscoverGuest) -> HostConfig | None:
         async def read(cluster: Cluster) -> HostConfig | None:
             return await read_config(cluster.api, query.node, query.vmid)
 
-        config = await self._clusters.run(query.cluster, read)
+        return await self._clusters.run(query.cluster, read)
+
+    async def _store_config(self, query: DiscoverGuest, config: HostConfig | None) -> None:
         if config is not None:
             await self._bus.ask(StoreConfig(container=query.container, config=config))
-        return config
 
     def _read(self, container: str, outputs: Mapping[str, str], config: HostConfig | None) -> StoreDiscovery:
         own_addresses = addresses.parse(outputs.get("addresses", ""))
@@ -115,6 +125,7 @@ class Discoverer:
             is_settled=init.has_settled(outputs.get("init", ""))
             and not awaits_address(config, own_addresses),
             has_addresses=config is not None and not missing_families(config, own_addresses),
+            config=config,
         )
 
     def _sealed(self, container: str, output: str) -> tuple[DiscoveredCredential, ...]:

@@ -37,6 +37,9 @@ class DryRunJournal:
         """Change the record in memory."""
         self.record = self.record.model_copy(update=changes)
 
+    async def flush(self) -> None:
+        """Write nothing: nothing waits."""
+
     async def report(self, message: str, *, vmid: int | None = None) -> None:
         """Publish nothing."""
 

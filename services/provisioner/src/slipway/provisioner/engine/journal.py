@@ -1,7 +1,8 @@
 """The events of a run: its phases, steps and log lines, in their order and once each.
 
-Theory of operation. A change of phase or step is written with the record, in one batch; the end of a step
-leaves with the begin of the next one, which follows at once. Log lines go out as single messages
+Theory of operation. A change of phase or step is written with the record, in one batch. What nobody has to
+know before the next write (the end of a step, the begin of one that only looks) is deferred: it leaves with
+that write, before the next log line, or after `DEFER_SECONDS`. Log lines go out as single messages
 (`step_log`), fenced by the record, so that no older owner's line is ever stored after a newer claim. A cancel
 leaves nothing half done: a write that has begun is waited for (`finish_despite_cancel`).
 """
@@ -9,17 +10,22 @@ leaves nothing half done: a write that has begun is waited for (`finish_despite_
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from typing import Any, Protocol, TypeVar
 
 from slipway.contracts.job_events import JobLog
 from slipway.contracts.jobs import RunRecord
 from slipway.contracts.message import Event
+from slipway.contracts.problems import SlipwayError
 from slipway.provisioner.engine import events
 from slipway.provisioner.engine.log_bound import LIMITS, LogLimits
 from slipway.provisioner.engine.records import Run, Runs
 from slipway.runtime.bus.client import Bus, WriteRefused
+from slipway.runtime.process.ending import end
 
 LAST_LINES = 60
+DEFER_SECONDS = 0.5
+"""How long what is deferred may wait; people see a step begin so much later."""
 ResultT = TypeVar("ResultT")
 
 
@@ -59,7 +65,10 @@ class Journal(Protocol):
         """Write the record with these changes and the events they cause."""
 
     def defer(self, *caused: Event, **changes: Any) -> None:
-        """Leave these changes and the events they cause to the next commit: the running step ends at once."""
+        """Leave these changes and the events they cause to the next write, which follows soon."""
+
+    async def flush(self) -> None:
+        """Write what was deferred, if anything was."""
 
     async def earlier(self, job: str) -> RunRecord | None:
         """Return the record of an earlier job; None if it is stored no more."""
@@ -83,6 +92,9 @@ class RunJournal:
         self._runs = runs
         self._run = run
         self._deferred: tuple[Sequence[Event], dict[str, Any]] = ((), {})
+        self._flushing: asyncio.Task[None] | None = None
+        self._last_log: tuple[JobLog | None] | None = None
+        """The last log message that was stored; None while that is not known."""
         self._reports = 0
         self._turn = asyncio.Lock()
         self.on_record_changed: Callable[[RunRecord], None] = lambda _: None
@@ -106,9 +118,11 @@ class RunJournal:
         self.on_record_changed(self.record)
 
     def defer(self, *caused: Event, **changes: Any) -> None:
-        """Leave these changes and the events they cause to the next commit: the running step ends at once."""
+        """Leave these changes and the events they cause to the next write, `DEFER_SECONDS` later at most."""
         earlier, before = self._deferred
         self._deferred = (*earlier, *caused), {**before, **changes}
+        if self._flushing is None or self._flushing.done():
+            self._flushing = asyncio.create_task(self._flush_later())
 
     async def flush(self) -> None:
         """Write what was deferred, if anything was."""
@@ -143,23 +157,50 @@ class RunJournal:
 
     async def last_log(self) -> JobLog | None:
         """Return the last log message of the job that was stored, whoever wrote it."""
-        log, _ = await self._bus.last(JobLog, self.record.id) or (None, 0)
-        return log
+        if self._last_log is None:
+            log, _ = await self._bus.last(JobLog, self.record.id) or (None, 0)
+            self._last_log = (log,)
+        return self._last_log[0]
+
+    async def aclose(self) -> None:
+        """Write nothing more by itself."""
+        if self._flushing is not None:
+            await end(self._flushing)
+
+    async def _flush_later(self) -> None:
+        await asyncio.sleep(DEFER_SECONDS)
+        # What can't be written now leaves with the next write, or fails that.
+        with suppress(SlipwayError):
+            await self.flush()
 
     async def _commit(self, caused: Sequence[Event], changes: dict[str, Any]) -> None:
         async with self._turn:
-            earlier, before = self._deferred
-            await self._runs.commit(self._run, (*earlier, *caused), **{**before, **changes})
-            self._deferred = (), {}
+            await self._write(caused, changes)
+
+    async def _write(self, caused: Sequence[Event], changes: dict[str, Any]) -> None:
+        earlier, before = self._deferred
+        await self._runs.commit(self._run, (*earlier, *caused), **{**before, **changes})
+        # What was deferred during the write is left.
+        all_events, all_changes = self._deferred
+        left = {name: value for name, value in all_changes.items() if before.get(name) is not value}
+        self._deferred = all_events[len(earlier) :], left
 
     async def _publish(self, event: Event, message_id: str) -> int:
         async with self._turn:
+            if any(self._deferred):
+                await self._write((), {})
             while True:
                 fence = (self.record.subject_of(), self._run.sequence)
+                if isinstance(event, JobLog):
+                    self._last_log = None
                 try:
-                    return await self._bus.publish(event, message_id=message_id, fence=fence)
+                    sequence = await self._bus.publish(event, message_id=message_id, fence=fence)
                 except WriteRefused:
                     await self._runs.refresh(self._run)
                     self.on_record_changed(self.record)
                     if self._run.sequence == fence[1]:
                         raise
+                else:
+                    if isinstance(event, JobLog):
+                        self._last_log = (event,)
+                    return sequence

@@ -28,7 +28,10 @@ def is_begun(record: RunRecord, step: Step[Any]) -> bool:
 
 
 async def begin(journal: RunJournal, step: Step[Any], inherited: Mapping[str, str] = NO_FACTS) -> None:
-    """Record that a step begins, with facts of the retried job; again, if an earlier owner began it."""
+    """Record that a step begins, with facts of the retried job; again, if an earlier owner began it.
+
+    The begin of one that looks first leaves with the next write.
+    """
     record = journal.record
     before = _status(record, step)
     status = (
@@ -50,11 +53,15 @@ async def begin(journal: RunJournal, step: Step[Any], inherited: Mapping[str, st
     opened = record.model_copy(update={"percent": percent, "phase": phase})
     caused.append(events.step(opened, status, of=step))
     others = (each for each in record.steps if each.name != step.name)
-    await journal.commit(*caused, steps=(*others, status), phase=phase, percent=percent)
+    changes = {"steps": (*others, status), "phase": phase, "percent": percent}
+    if step.looks_first:
+        journal.defer(*caused, **changes)
+    else:
+        await journal.commit(*caused, **changes)
 
 
 def finish(journal: RunJournal, step: Step[Any], result: Result) -> None:
-    """Record that a step has ended well, with the next commit: the begin of the next step, as a rule."""
+    """Record that a step has ended well, with the next write: the begin of the next step, as a rule."""
     record = journal.record
     percent = max(record.percent, step.percent_after)
     current = next(each for each in record.steps if each.name == step.name)

@@ -65,6 +65,9 @@ class Step(Generic[WorkT]):
     """The step with which a retry begins in this one's place: what that made is gone by then."""
     is_cancellable: bool = True
     """Whether a cancel ends it at once; a step past its point of no return is waited for."""
+    looks_first: bool = False
+    """Whether it writes the record itself before it changes anything, if it does: its begin may wait for that
+    write, as `Journal.defer` says."""
     looks_after: bool = False
     """Whether it only looks at the effect of earlier steps: a plan can't know what it will see."""
     script: str | None = None

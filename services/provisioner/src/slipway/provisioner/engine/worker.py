@@ -118,6 +118,7 @@ class Worker(Generic[WorkT]):
                 log.exception("run ended by a bug")
             await execution.end(JobState.FAILED, problem_of(error))
         finally:
+            await journal.aclose()
             await execution.release()
             self._executions[command.job].discard(execution)
             if not self._executions[command.job]:

@@ -117,6 +117,7 @@ async def features(work: Work) -> Result:
     if not parameters.names_over_ssh(spec.features, unprivileged=bool(spec.unprivileged)):
         return SKIPPED
     flags = parameters.flags(spec.features)
+    await work.journal.flush()
     await work.pct.set_options(work.target.vmid, {"features": parameters.property_string(flags)})
     return Result(message=", ".join(sorted(flags)))
 

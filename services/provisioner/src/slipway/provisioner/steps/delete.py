@@ -61,6 +61,7 @@ async def look_when_idle(work: Work) -> ownership.Ownership:
     """Look what there is once no creation of ours runs any more; a running one is stopped first."""
     state = await ownership.look(work)
     if isinstance(state, ownership.Begun) and state.task.is_running:
+        await work.journal.flush()
         await tasks.stop(work, state.task.upid)
         state = await ownership.look(work)
     return state

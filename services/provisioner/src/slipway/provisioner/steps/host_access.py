@@ -69,6 +69,7 @@ async def apply(work: Work) -> Result:
     if not changes and not gone:
         return await readback.with_pending(work, NOTHING_TO_DO)
     deletions = {"delete": ",".join(gone)} if gone else {}
+    await work.journal.flush()
     await work.pct.set_options(work.target.vmid, {**changes, **deletions})
     missing, present = changed(settings, paths, await work.config())
     if missing or present:
