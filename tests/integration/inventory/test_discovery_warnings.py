@@ -6,11 +6,13 @@ import pytest
 from integration.inventory.test_acceptance import world  # noqa: F401  a fixture
 from integration.inventory.test_batches import Fleet, fleet  # noqa: F401  a fixture
 
+from slipway.contracts.configs import HostConfig
 from slipway.contracts.containers import GetContainer, StoreDiscovery
 from slipway.contracts.message import Id
-from slipway.contracts.values import DISCOVERY_PENDING, JobState
+from slipway.contracts.values import CONFIG_UNREAD, DISCOVERY_PENDING, JobState, Power
 from slipway.inventory.containers.use_cases import decide_discovery
 from slipway.runtime.bus.call import Call
+from slipway.runtime.process.clock import now
 
 STARTING = "still-starting: slow.service"
 WITHOUT = "without-address: net0 has no IPv6 address (auto): no router advertises a prefix on vmbr0"
@@ -41,6 +43,19 @@ async def test_discovery_ends_what_is_over(
     await fleet.unit.run(CALL, lambda tx: decide_discovery(tx, discovery, {}))
 
     assert await warnings_of(fleet, container) == left
+
+
+async def test_config_that_comes_with_a_discovery_is_stored_too(fleet: Fleet) -> None:  # noqa: F811
+    """It is what monitor has read just before; a warning that it is not known ends."""
+    container = await made_with(fleet, CONFIG_UNREAD, DISCOVERY_PENDING)
+    config = HostConfig(read_at=now(), power=Power.RUNNING, hostname="renamed", memory=768)
+    discovery = StoreDiscovery(container=container, address="10.0.0.5", config=config)
+
+    await fleet.unit.run(CALL, lambda tx: decide_discovery(tx, discovery, {}))
+
+    stored = await fleet.world.gateway.ask(GetContainer(container=container))
+    assert (stored.hostname, stored.spec.memory, stored.power) == ("renamed", 768, Power.RUNNING)
+    assert (stored.address, await warnings_of(fleet, container)) == ("10.0.0.5", [])
 
 
 @pytest.mark.parametrize(
