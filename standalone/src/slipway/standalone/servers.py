@@ -19,6 +19,8 @@ from slipway.standalone.logview import LogView
 
 WATCH_SECONDS = 0.2
 LONGEST_DELAY_SECONDS = 10.0
+GIVEN_UP_SECONDS = 3.0
+"""How long a server that does not do its work may take to end."""
 SLOW_SECONDS = 10.0
 """A start that takes longer is reported."""
 _NOTABLE = re.compile(r"\[(WRN|ERR|FTL)\]|\b(WARNING|ERROR|FATAL|PANIC): (?!.*starting up$)")
@@ -46,6 +48,7 @@ class WatchedServer:
         self._watching: asyncio.Task[None] | None = None
         self._is_launched = False
         self._is_stopping = False
+        self._has_given_up = False
 
     @property
     def pid(self) -> int | None:
@@ -92,6 +95,9 @@ class WatchedServer:
         while True:
             await backoff.wait()
             try:
+                if self._has_given_up:
+                    await asyncio.to_thread(self._embedded.server.stop, seconds=GIVEN_UP_SECONDS)
+                    self._has_given_up = False
                 if not self._embedded.server.is_running:
                     await self._again()
                 self._relay()
@@ -121,8 +127,10 @@ class WatchedServer:
             fresh = file.read()
         whole = fresh[: fresh.rfind(b"\n") + 1]
         self._offset += len(whole)
+        gives_up = self._embedded.gives_up
         for line in whole.decode(errors="replace").splitlines():
             self._view.write(self.name, line, is_shown=_NOTABLE.search(line) is not None)
+            self._has_given_up |= gives_up is not None and gives_up.search(line) is not None
         if self._offset > self._most_bytes and len(whole) == len(fresh):
             # The server appends, so it goes on at the new end.
             os.truncate(self._log, 0)

@@ -37,6 +37,7 @@ from slipway.standalone.keys import DATABASE_SERVICES, hand_out, make_keys
 from slipway.standalone.logview import LogView
 from slipway.standalone.paths import own_record, own_templates
 from slipway.standalone.readiness import Readiness
+from slipway.standalone.reserve import Reserve
 from slipway.standalone.servers import WatchedServer
 from slipway.standalone.supervisor import Supervised
 
@@ -75,6 +76,7 @@ class Stack:
         self._endpoints: Mapping[str, object] | None = None
         """How another program reaches the stack, secrets as paths; None unless everything is ready."""
         self._readiness = Readiness(view, self._processes)
+        self._reserve: asyncio.Task[None] | None = None
         self.lab: labs.RunningLab | None = None
 
     @property
@@ -96,7 +98,7 @@ class Stack:
         databases, _ = await asyncio.gather(
             provision_databases(postgres.admin_url, DATABASE_SERVICES), apply_as_admin(settings)
         )
-        surroundings = self._surroundings(nats.url, hand_out(self.folder, self._identities, databases))
+        surroundings = self._surroundings(nats, hand_out(self.folder, self._identities, databases))
         for name, url in databases.items():
             # Here, not in a process of each service: most of that would be its start.
             revisions = Path(str(files(f"slipway.{name}") / "migrations"))
@@ -115,12 +117,15 @@ class Stack:
             **({"lab": self.lab.endpoint} if self.lab else {}),
         }
         self._record()
+        self._reserve = asyncio.create_task(Reserve(nats.folder.parent, self._view.report).keep())
         say(f"Slipway is ready: {self.url}")
         say(f"Sign in with the secret in {self.folder.bootstrap_token}")
 
     async def stop(self) -> None:
         """Stop everything: first the services, side by side, then what they need, the last started first."""
         self._endpoints = None
+        if self._reserve is not None:
+            self._reserve.cancel()
         with contextlib.suppress(OSError):
             self.folder.endpoints.unlink(missing_ok=True)
         deadline = Deadline(STOP_SECONDS)
@@ -160,14 +165,15 @@ class Stack:
         await asyncio.gather(*(each.start() for each in watched))
         return nats, postgres
 
-    def _surroundings(self, nats_url: str, files: Mapping[str, Mapping[str, Path]]) -> Surroundings:
+    def _surroundings(self, nats: EmbeddedNats, files: Mapping[str, Mapping[str, Path]]) -> Surroundings:
         templates = own_templates()
         needed = [*programs(), *([templates.parent] if templates else [])]
         self._confinement = confinement_for(self.folder.path, needed)
         if self._confinement.remark is not None:
             self._view.report(self._confinement.remark)
         return Surroundings(
-            nats_url=nats_url,
+            nats_url=nats.url,
+            disk=nats.folder,
             ports=self._ports,
             files=files,
             templates=templates,

@@ -1,5 +1,6 @@
 """What the embedded servers have in common: a folder, a port, a log file, and one process."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,8 @@ class EmbeddedServer(ABC):
     """Ends it in good order; open transactions are rolled back."""
     environment: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """What it has in its environment beside the usual."""
+    gives_up: ClassVar[re.Pattern[str] | None] = None
+    """A line of its log with which it goes on without doing its work: it has to be started again."""
 
     def __init__(self, data: Path, port: int) -> None:
         self.log = data / f"{self.name}.log"
@@ -29,6 +32,11 @@ class EmbeddedServer(ABC):
         self._folder = own_folder(data, self.name, self._account)
         self._port = port or free_port()
         self._server: Server | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where its files are."""
+        return self._folder.resolve()
 
     @property
     def server(self) -> Server:
