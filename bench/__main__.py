@@ -10,7 +10,21 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from bench import cancels, creations, idle, kills, lists, reads, replicas, slow_node, soak, start, table, verbs, viewers
+from bench import (
+    cancels,
+    creations,
+    idle,
+    kills,
+    lists,
+    reads,
+    replicas,
+    slow_node,
+    soak,
+    start,
+    table,
+    verbs,
+    viewers,
+)
 from bench.builds import COMMIT, Side, builds, commit, running_side_by_side
 from bench.table import Row
 from support.stack import RunningStack

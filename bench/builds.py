@@ -81,7 +81,7 @@ def builds() -> list[Build]:
 def running(
     build: Build, *arguments: str, data: Path, lab: Sequence[str] = LAB, **environment: str
 ) -> Iterator[Side]:
-    """Run a build's stack on a data folder, with the lab's simulated guests unless it gets another cluster."""
+    """Run a build's stack on a data folder; with the lab's simulated guests, or `lab` as its arguments."""
     templates = data.parent / "lxc"
     settings = LIMITS | {"SLIPWAY_TEMPLATES_DIR": str(templates / "templates")} | environment
     if not templates.exists():

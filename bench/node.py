@@ -1,6 +1,6 @@
 """A node of the lab beside the stacks, in a process of its own, with the waits of a real node.
 
-    python -m bench.node FOLDER '{"pct_startup": 0.65}'
+python -m bench.node FOLDER '{"pct_startup": 0.65}'
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from slipway.lab.__main__ import serve
 from slipway.lab.node import Lab
 from slipway.lab.settings import Timings
 from slipway.standalone.lab import CLUSTER, RunningLab, read_lab
+from support.waiting import until
 
 START_SECONDS = 60.0
 
@@ -50,9 +51,7 @@ async def use(api: httpx.AsyncClient, lab: RunningLab) -> None:
     """Add it as a Slipway's cluster, and wait until containers can be created on it."""
     answer = await api.post("/api/v1/clusters", json=lab.access(), timeout=60)
     assert answer.status_code == httpx.codes.CREATED, answer.text
-    async with asyncio.timeout(START_SECONDS):
-        while not await _is_usable(api, set(lab.content["nodes"])):
-            await asyncio.sleep(0.1)
+    await until(lambda: _is_usable(api, set(lab.content["nodes"])), within_seconds=START_SECONDS)
 
 
 async def _is_usable(api: httpx.AsyncClient, names: set[str]) -> bool:

@@ -28,8 +28,8 @@ MIB = 1024 * 1024
 OWN = ("etc", "root", "run", "srv", "tmp", "var", "var/lib", "var/tmp")
 EMPTY = ("dev", "proc", "sys", "usr")
 ETC = {
-    "passwd": "root:x:0:0::/root:/bin/sh\nslipway:x:1000:1000::/:/bin/false\nnobody:x:65534:65534::/:/bin/false\n",
-    "group": "root:x:0:\nslipway:x:1000:\nnogroup:x:65534:\n",
+    "passwd": "root:x:0:0::/root:/bin/sh\nslipway:x:1000:1000::/:/bin/false\n",
+    "group": "root:x:0:\nslipway:x:1000:\n",
     "hosts": "127.0.0.1 localhost\n",
 }
 START_SECONDS = 20.0
@@ -157,9 +157,7 @@ def small_host(
             stack.enter_context(_shown(place / str(number), root / path.relative_to("/")))
         fill(root)
         (place / name).mkdir()
-        config = _CONFIG.format(
-            name=name, root=root, first=first, count=ID_COUNT, memory=memory_mib * MIB
-        )
+        config = _CONFIG.format(name=name, root=root, first=first, count=ID_COUNT, memory=memory_mib * MIB)
         config += "".join(f"lxc.environment = {key}={value}\n" for key, value in environment.items())
         (place / name / "config").write_text(config)
         lxc = ["-P", str(place), "-n", name]

@@ -104,7 +104,12 @@ def _host() -> Iterator[SmallHost]:
     }
     command = (*OURS.program, "up", "--data", DATA, "--port", "0")
     with small_host(
-        command, environment, memory_mib=MEMORY_MIB, disk_mib=DISK_MIB, replaced=_shortened(), fill=_put_templates
+        command,
+        environment,
+        memory_mib=MEMORY_MIB,
+        disk_mib=DISK_MIB,
+        replaced=_shortened(),
+        fill=_put_templates,
     ) as host:
         yield host
 
@@ -204,7 +209,12 @@ async def _crowd(host: SmallHost, folder: Path) -> list[Row]:
     many = await _at_rest(host)
     names = (("memory", "MiB"), ("CPU", "% of a core"), ("disk", "MiB"))
     return [
-        Row(f"{MANY} guests at rest on a small host: {name}", ours, f"{GUESTS} guests: {theirs:.3g} {unit}", unit)
+        Row(
+            f"{MANY} guests at rest on a small host: {name}",
+            ours,
+            f"{GUESTS} guests: {theirs:.3g} {unit}",
+            unit,
+        )
         for (name, unit), ours, theirs in zip(names, many, few, strict=True)
     ]
 
@@ -277,7 +287,9 @@ def _parts(host: SmallHost) -> dict[str, float]:
     """Return the memory of each part in MiB."""
     parts: dict[str, float] = {}
     for title, size in host.pss_by_title().items():
-        name = re.search(r"slipway\.(catalog|gateway|inventory|monitor|provisioner)\b|nats-server|postgres", title)
+        name = re.search(
+            r"slipway\.(catalog|gateway|inventory|monitor|provisioner)\b|nats-server|postgres", title
+        )
         part = "up" if name is None else name[1] or name[0]
         parts[part] = parts.get(part, 0.0) + size
     return parts

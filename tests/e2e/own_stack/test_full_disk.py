@@ -17,9 +17,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.root, pytest.mark.timeout(240)]
 @pytest.fixture(scope="module")
 def stack() -> Iterator[RunningStack]:
     """A Slipway whose data folder is a disk of 700 MiB; the lab's guests are on it too."""
-    with small_disk("full", 700) as data, running_stack(
-        "--lab", "--guests", "simulated", data=data, SLIPWAY_PROXMOX_RECORD="/dev/null"
-    ) as running:
+    with (
+        small_disk("full", 700) as data,
+        running_stack(
+            "--lab", "--guests", "simulated", data=data, SLIPWAY_PROXMOX_RECORD="/dev/null"
+        ) as running,
+    ):
         yield running
 
 

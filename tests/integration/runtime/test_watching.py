@@ -99,12 +99,15 @@ async def test_a_disk_that_is_almost_full_takes_no_new_work(guarded: EmbeddedNat
         bus.refuse_new_work()
         fill_up(disk / "filler", leave_mib=100)
         states.append((bus.has_room_for_logs, bus.shortages()))
-        with pytest.raises(DiskFull, match="has 100 MiB left: no new job .* Stopping, deleting"):
+        with pytest.raises(DiskFull, match=r"has 100 MiB left: no new job .* Stopping, deleting"):
             bus.refuse_new_work()
 
     assert states == [
         (True, {}),
-        (False, {"disk.full": "The disk of the bus and the database has 150 MiB left: log lines are left out."}),
+        (
+            False,
+            {"disk.full": "The disk of the bus and the database has 150 MiB left: log lines are left out."},
+        ),
         (
             False,
             {
