@@ -117,8 +117,8 @@ class SmallHost:
 
     def _group(self, controller: str) -> Path:
         """Return its control group, of either version."""
-        groups = (*GROUPS.glob(f"{controller}/**/*{self.name}"), *GROUPS.glob(f"**/*.payload.{self.name}"))
-        return groups[0]
+        first = GROUPS / controller
+        return next((first if first.is_dir() else GROUPS).glob(f"**/lxc.payload.{self.name}"))
 
 
 @contextmanager
