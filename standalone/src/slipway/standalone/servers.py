@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Callable
 
+from slipway.runtime.process.disk import MIB, free_bytes
 from slipway.runtime.retry import Backoff, Deadline
 from slipway.standalone.embedded.process import POLL_SECONDS, START_SECONDS, EmbeddedFailure
 from slipway.standalone.embedded.server import EmbeddedServer
@@ -21,6 +22,8 @@ WATCH_SECONDS = 0.2
 LONGEST_DELAY_SECONDS = 10.0
 GIVEN_UP_SECONDS = 3.0
 """How long a server that does not do its work may take to end."""
+ROOM_BYTES = 16 * MIB
+"""What the disk must have free before a server is started again that gave up for want of room."""
 SLOW_SECONDS = 10.0
 """A start that takes longer is reported."""
 _NOTABLE = re.compile(r"\[(WRN|ERR|FTL)\]|\b(WARNING|ERROR|FATAL|PANIC): (?!.*starting up$)")
@@ -95,7 +98,7 @@ class WatchedServer:
         while True:
             await backoff.wait()
             try:
-                if self._has_given_up:
+                if self._has_given_up and free_bytes(self._embedded.folder) >= ROOM_BYTES:
                     await asyncio.to_thread(self._embedded.server.stop, seconds=GIVEN_UP_SECONDS)
                     self._has_given_up = False
                 if not self._embedded.server.is_running:

@@ -56,8 +56,7 @@ class EmbeddedNats(EmbeddedServer):
     name = "nats"
     program = "nats-server"
     stop_signal = signal.SIGTERM
-    # Streams that could not be written, for want of room, are served again after a new start only.
-    gives_up = re.compile(r"JetStream out of .*resources, will be DISABLED")
+    gives_up = re.compile(r"critical write error: .*no space left on device|resources, will be DISABLED")
     environment = MappingProxyType({"GOMEMLIMIT": "128MiB"})
     """Above it Go collects garbage more often, rather than take twice what is in use; it refuses nothing."""
 

@@ -24,7 +24,7 @@ class EmbeddedServer(ABC):
     environment: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """What it has in its environment beside the usual."""
     gives_up: ClassVar[re.Pattern[str] | None] = None
-    """A line of its log with which it goes on without doing its work: it has to be started again."""
+    """A line of its log: for want of room it does not do its work any more, until it is started again."""
 
     def __init__(self, data: Path, port: int) -> None:
         self.log = data / f"{self.name}.log"
