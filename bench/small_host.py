@@ -42,8 +42,9 @@ lxc.apparmor.profile = unconfined
 lxc.net.0.type = none
 lxc.mount.auto = proc:mixed
 lxc.mount.entry = tmpfs dev/shm tmpfs rw,nosuid,nodev,mode=1777,create=dir 0 0
-lxc.cgroup.cpuset.cpus = 0
-lxc.cgroup2.cpuset.cpus = 0
+lxc.cgroup.cpu.cfs_period_us = 100000
+lxc.cgroup.cpu.cfs_quota_us = 100000
+lxc.cgroup2.cpu.max = 100000 100000
 lxc.cgroup.memory.limit_in_bytes = {memory}
 lxc.cgroup2.memory.max = {memory}
 lxc.cgroup2.memory.swap.max = 0
@@ -131,7 +132,7 @@ def small_host(
     replaced: Mapping[Path, str],
     fill: Callable[[Path], None],
 ) -> Iterator[SmallHost]:
-    """Run a command in a small host of its own, on one core, until the block ends.
+    """Run a command in a small host of its own, with the time of one core, until the block ends.
 
     Args:
         command: its programs are ours.
@@ -163,7 +164,7 @@ def small_host(
         lxc = ["-P", str(place), "-n", name]
         with (place / "up.log").open("ab") as output:
             process = subprocess.Popen(
-                ["lxc-execute", *lxc, "-o", str(place / "lxc.log"), "-l", "WARN", "--", *command],
+                ["lxc-execute", *lxc, "-o", str(place / "lxc.log"), "-l", "ERROR", "--", *command],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -2,8 +2,8 @@
 
 Nothing steps the clock of every part: nats-server reads it past every library. So a day takes seconds
 instead: what is done on it is done in full, and every span after which something ends is shortened as much
-(the constants of the files in `SPANS`, and settings). What lives for 90 days or a year lives for
-`KEPT_DAYS` here, so that within the month it ends too. What a quiet day costs is measured at its own pace.
+(`SPANS`). What lives for 90 days or a year lives for `STORED_DAYS` here, so that within the month it ends too.
+What a quiet day costs is measured at its own pace.
 """
 
 import asyncio
@@ -24,30 +24,31 @@ from bench.builds import OURS, ROOT
 from bench.idle import fill
 from bench.node import running_node, use
 from bench.small_host import MIB, SmallHost, small_host, wait_for
-from bench.soak_days import FILES, GUESTS, JOBS, TEMPLATE, day, follow_to_end, settle
+from bench.soak_days import FILES, GUESTS, JOBS, TEMPLATE, day, job, settle
 from bench.table import Row
 from support.folders import open_folder
 from support.plain_http import http_client
-from support.stack import create, done
 from support.waiting import until
 
 MEMORY_MIB, DISK_MIB = 512, 4096
 DAYS = int(os.environ.get("DAYS", "30"))
 DAY_SECONDS = float(os.environ.get("DAY_SECONDS", "20"))
-KEPT_DAYS = 10
+STORED_DAYS = 10
 MANY = 900
-REST_SECONDS = 60.0
-SPANS = {
-    "libs/runtime/src/slipway/runtime/topology/declared.py": {
-        "LOG_LIFETIME": 7.0,
-        "EVENT_LIFETIME": KEPT_DAYS,
-        "RECORD_LIFETIME": KEPT_DAYS,
-    },
-    "services/inventory/src/slipway/inventory/retention/schedule.py": {"KEYS_STORED": 1.0},
-}
-"""Constants that say how long something lives, in days."""
-LOOKS = ("services/inventory/src/slipway/inventory/retention/schedule.py", "_EVERY_SECONDS = 3600.0")
-"""How often old rows are looked for: four times a day here."""
+REST_SECONDS = 3 * DAY_SECONDS
+INVENTORY, GATEWAY = "services/inventory/src/slipway/inventory", "services/gateway/src/slipway/gateway"
+DECLARED = "libs/runtime/src/slipway/runtime/topology/declared.py"
+SPANS = (
+    (DECLARED, "LOG_LIFETIME = timedelta(days=7)", 7.0),
+    (DECLARED, "EVENT_LIFETIME = timedelta(days=90)", STORED_DAYS),
+    (DECLARED, "RECORD_LIFETIME = timedelta(days=90)", STORED_DAYS),
+    (f"{INVENTORY}/settings.py", "Field(default=timedelta(days=90), ge=timedelta(days=1))", STORED_DAYS),
+    (f"{INVENTORY}/settings.py", "Field(default=timedelta(days=365), ge=timedelta(days=1))", STORED_DAYS),
+    (f"{INVENTORY}/retention/schedule.py", "KEYS_STORED = timedelta(days=1)", 1.0),
+    (f"{INVENTORY}/retention/schedule.py", "sleep(_EVERY_SECONDS)", 0.25),
+    (f"{GATEWAY}/settings.py", "session_lifetime: Duration = timedelta(hours=12)", 0.5),
+)
+"""What says how long something lives, or how often it is looked for, by file; and how many days here."""
 DATA = "/srv/slipway"
 
 
@@ -79,7 +80,7 @@ async def measured() -> list[Row]:
             return [
                 *await _month(api, host),
                 *await _crowd(host, folder),
-                await _full_disk(api, host),
+                *await _full_disk(api, host),
             ]
 
 
@@ -91,16 +92,7 @@ def _host() -> Iterator[SmallHost]:
         "HOME": "/root",
         "SLIPWAY_TEMPLATES_DIR": "/srv/lxc/templates",
         "SLIPWAY_NODE_CREATIONS": "8",
-        "SLIPWAY_DUPLICATE_WINDOW": "120",
-        **{
-            f"SLIPWAY_{name}": str(_seconds(days))
-            for name, days in (
-                ("JOB_RETENTION", KEPT_DAYS),
-                ("AUDIT_RETENTION", KEPT_DAYS),
-                ("INTEGRATORS_MAX_AGE", KEPT_DAYS),
-                ("SESSION_LIFETIME", 0.5),
-            )
-        },
+        "SLIPWAY_DUPLICATE_WINDOW": "60",
     }
     command = (*OURS.program, "up", "--data", DATA, "--port", "0")
     with small_host(
@@ -122,24 +114,16 @@ def _put_templates(root: Path) -> None:
         path.write_text(text)
 
 
-def _seconds(days: float) -> int:
-    """Return how long some days take here."""
-    return max(1, round(days * DAY_SECONDS))
-
-
 def _shortened() -> dict[Path, str]:
     """Return our files with their spans shortened."""
     files: dict[Path, str] = {}
-    for name, spans in SPANS.items():
-        text = (ROOT / name).read_text()
-        for constant, days in spans.items():
-            shorter = f"{constant} = timedelta(seconds={_seconds(days)})"
-            text, count = re.subn(rf"^{constant} = timedelta\(.*\)$", shorter, text, flags=re.MULTILINE)
-            assert count == 1, f"{constant} is not in {name}"
-        files[ROOT / name] = text
-    name, line = LOOKS
-    assert line in files[ROOT / name], f"{line} is not in {name}"
-    files[ROOT / name] = files[ROOT / name].replace(line, f"_EVERY_SECONDS = {DAY_SECONDS / 4}")
+    for name, line, days in SPANS:
+        text = files.get(ROOT / name) or (ROOT / name).read_text()
+        assert text.count(line) == 1, f"{line} is not in {name}"
+        seconds = max(1, round(days * DAY_SECONDS))
+        head, separator, _ = line.rpartition(" = ")
+        shorter = f"{head}{separator}timedelta(seconds={seconds})"
+        files[ROOT / name] = text.replace(line, f"sleep({seconds})" if "sleep" in line else shorter)
     return files
 
 
@@ -172,7 +156,7 @@ async def _month(api: httpx.AsyncClient, host: SmallHost) -> list[Row]:
     busy = (host.written_mib() - written - rest * took) / DAYS
     await asyncio.sleep(REST_SECONDS / 2)
     memory.append(host.memory_mib())
-    kept = median(each.whole for each in disks[KEPT_DAYS : 2 * KEPT_DAYS])
+    middle = median(each.whole for each in disks[STORED_DAYS : 2 * STORED_DAYS])
     what = f"soak, {DAYS} days of {GUESTS} guests and {JOBS} jobs in {MEMORY_MIB} MiB on one core"
     stays = median(memory[-5:]) - median(memory[1:6])
     return [
@@ -188,7 +172,7 @@ async def _month(api: httpx.AsyncClient, host: SmallHost) -> list[Row]:
             f"{what}: disk at the end",
             disks[-1].whole,
             f"{disks[-1]}; at the beginning {disks[0].whole:.0f} MiB ({disks[0]}); in days "
-            f"{KEPT_DAYS} to {2 * KEPT_DAYS} {kept:.0f}; of a disk of {DISK_MIB}",
+            f"{STORED_DAYS} to {2 * STORED_DAYS} {middle:.0f}; of a disk of {DISK_MIB}",
             "MiB",
         ),
         Row(
@@ -229,29 +213,25 @@ async def _at_rest(host: SmallHost) -> tuple[float, float, float]:
 
 async def _full_disk(api: httpx.AsyncClient, host: SmallHost) -> list[Row]:
     """Fill the disk, then stop and delete a container; make room, then create one."""
-    one = await create(api, template="debian-base", hostname="last")
-    await follow_to_end(api, one["job"]["id"])
-    container, filler = one["container"]["id"], host.outside("/srv/filler")
+    container = await job(api, "POST", "containers", {"template": "debian-base", "hostname": "last"})
+    filler = host.outside("/srv/filler")
     _fill_up(filler)
     await asyncio.sleep(REST_SECONDS / 4)
     began = time.monotonic()
-    await done(api, f"containers/{container}/stop")
-    answer = await api.delete(f"/api/v1/containers/{container}")
-    assert answer.status_code == httpx.codes.ACCEPTED, answer.text
-    await follow_to_end(api, answer.json()["job"]["id"])
+    await job(api, "POST", f"containers/{container}/stop")
+    await job(api, "DELETE", f"containers/{container}")
     took = time.monotonic() - began
     body = {"template": "debian-base", "hostname": "refused"}
     refused = (await api.post("/api/v1/containers", json=body)).json()["code"]
     filler.unlink()
     await until(lambda: _is_ready(api), within_seconds=60)
-    again = await create(api, template="debian-base", hostname="again")
-    await follow_to_end(api, again["job"]["id"])
+    await job(api, "POST", "containers", {"template": "debian-base", "hostname": "again"})
     beside = f"a creation is refused meanwhile: {refused}; with room again it succeeds"
     return [Row("a full disk: a container is stopped and deleted", took, beside, "s")]
 
 
 async def _is_ready(api: httpx.AsyncClient) -> bool:
-    return (await api.get("/readyz")).json()["status"] == "ready"
+    return bool((await api.get("/readyz")).json()["status"] == "ready")
 
 
 def _fill_up(path: Path) -> None:

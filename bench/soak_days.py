@@ -2,13 +2,13 @@
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+import time
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import httpx
 
 from slipway.client.sse import follow
-from support.stack import create, done
 
 GUESTS = 60
 LINES = 3000
@@ -28,49 +28,66 @@ FILES = {
         '    echo "Unpacking package-$i (1.0.$i-1+deb12u3) over (1.0.$i-1) ..."\n    i=$((i + 1))\ndone\n'
     ),
 }
-BATCH_SECONDS = 300.0
+JOB_SECONDS = 300.0
+AT_ONCE = 4
 
 
 async def settle(api: httpx.AsyncClient) -> list[str]:
     """Create the guests as one batch; their ids."""
-    accepted = await create(api, template="debian-base", hostname="guest", count=GUESTS)
-    await follow_to_end(api, accepted["job"]["id"])
+    body = {"template": "debian-base", "hostname": "guest", "count": GUESTS}
+    await job(api, "POST", "containers", body)
     page = (await api.get("/api/v1/containers", params={"limit": GUESTS})).json()["items"]
     assert len(page) == GUESTS
     return [each["id"] for each in page]
 
 
 async def day(api: httpx.AsyncClient, guests: Sequence[str], number: int) -> None:
-    """Do what people do on one day; a viewer of all events is there meanwhile."""
+    """Do what people do on one day, some of it at once; a viewer of all events is there meanwhile."""
     chosen = [guests[(number * RESTARTS + place) % len(guests)] for place in range(RESTARTS)]
-    async with asyncio.TaskGroup() as group:
-        viewer = group.create_task(_view(api))
-        async with asyncio.TaskGroup() as people:
-            people.create_task(_read(api))
-            for _ in range(CREATIONS):
-                people.create_task(_come_and_go(api))
-            for place, guest in enumerate(chosen):
-                people.create_task(_look_after(api, guest, f"day{number}" if place < SNAPSHOTS else None))
-        viewer.cancel()
+    acts = [_read(api), *(_come_and_go(api) for _ in range(CREATIONS))]
+    acts += [
+        _look_after(api, guest, f"day{number}" if place < SNAPSHOTS else None)
+        for place, guest in enumerate(chosen)
+    ]
+    slots = asyncio.Semaphore(AT_ONCE)
+
+    async def in_turn(act: Coroutine[Any, Any, None]) -> None:
+        async with slots:
+            await act
+
+    viewer = asyncio.create_task(_view(api))
+    await asyncio.gather(*map(in_turn, acts))
+    viewer.cancel()
+
+
+async def job(api: httpx.AsyncClient, method: str, path: str, body: dict[str, Any] | None = None) -> str:
+    """Ask for a job until it is accepted, as a client does, and follow it to its end; the container's id."""
+    key = {"Idempotency-Key": secrets.token_hex(8)}
+    deadline = time.monotonic() + JOB_SECONDS
+    while True:
+        answer = await api.request(method, f"/api/v1/{path}", json=body, headers=key)
+        if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or time.monotonic() > deadline:
+            break
+        await asyncio.sleep(float(answer.headers.get("Retry-After", 1)))
+    assert answer.status_code == httpx.codes.ACCEPTED, answer.text
+    accepted = answer.json()
+    async with asyncio.timeout(JOB_SECONDS):
+        events = [event async for event in follow(api, f"/api/v1/jobs/{accepted['job']['id']}/events")]
+    assert events[-1].content["state"] == "succeeded", events[-1].text
+    return str((accepted.get("container") or {}).get("id", ""))
 
 
 async def _come_and_go(api: httpx.AsyncClient) -> None:
-    name, key = f"new-{secrets.token_hex(3)}", {"Idempotency-Key": secrets.token_hex(8)}
-    body = {"template": TEMPLATE, "hostname": name}
-    answer = await api.post("/api/v1/containers", json=body, headers=key)
-    assert answer.status_code == httpx.codes.ACCEPTED, answer.text
-    accepted: dict[str, Any] = answer.json()
-    await follow_to_end(api, accepted["job"]["id"])
-    answer = await api.delete(f"/api/v1/containers/{accepted['container']['id']}")
-    assert answer.status_code == httpx.codes.ACCEPTED, answer.text
-    await follow_to_end(api, answer.json()["job"]["id"])
+    body = {"template": TEMPLATE, "hostname": f"new-{secrets.token_hex(3)}"}
+    container = await job(api, "POST", "containers", body)
+    await job(api, "DELETE", f"containers/{container}")
 
 
 async def _look_after(api: httpx.AsyncClient, guest: str, snapshot: str | None) -> None:
     if snapshot is not None:
-        await done(api, f"containers/{guest}/snapshot", {"snapshot": snapshot})
-        await done(api, f"containers/{guest}/snapshot-delete", {"snapshot": snapshot})
-    await done(api, f"containers/{guest}/restart")
+        await job(api, "POST", f"containers/{guest}/snapshot", {"snapshot": snapshot})
+        await job(api, "POST", f"containers/{guest}/snapshot-delete", {"snapshot": snapshot})
+    await job(api, "POST", f"containers/{guest}/restart")
 
 
 async def _read(api: httpx.AsyncClient) -> None:
@@ -84,10 +101,3 @@ async def _read(api: httpx.AsyncClient) -> None:
 async def _view(api: httpx.AsyncClient) -> None:
     async for _ in follow(api, "/api/v1/events"):
         pass
-
-
-async def follow_to_end(api: httpx.AsyncClient, job: str) -> None:
-    """Follow a job to its end, and see that it succeeded."""
-    async with asyncio.timeout(BATCH_SECONDS):
-        events = [event async for event in follow(api, f"/api/v1/jobs/{job}/events")]
-    assert events[-1].content["state"] == "succeeded", events[-1].text
