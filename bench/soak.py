@@ -92,6 +92,7 @@ def _host() -> Iterator[SmallHost]:
         "HOME": "/root",
         "SLIPWAY_TEMPLATES_DIR": "/srv/lxc/templates",
         "SLIPWAY_NODE_CREATIONS": "8",
+        "SLIPWAY_POOL_SIZE": "4",
         "SLIPWAY_DUPLICATE_WINDOW": "60",
     }
     command = (*OURS.program, "up", "--data", DATA, "--port", "0")
@@ -150,7 +151,9 @@ async def _month(api: httpx.AsyncClient, host: SmallHost) -> list[Row]:
         await day(api, guests, number)
         memory.append(host.memory_mib())
         disks.append(await _disk(host))
-        print(f"day {number}: {memory[-1]:.0f} MiB of memory, disk {disks[-1]}", flush=True)
+        print(
+            f"day {number}: {time.monotonic() - began:.0f} s, {memory[-1]:.0f} MiB, {disks[-1]}", flush=True
+        )
         await asyncio.sleep(max(0.0, began + number * DAY_SECONDS - time.monotonic()))
     took = time.monotonic() - began
     busy = (host.written_mib() - written - rest * took) / DAYS
