@@ -2,8 +2,8 @@
 
 Nothing steps the clock of every part: nats-server reads it past every library. So a day takes seconds
 instead: what is done on it is done in full, and every span after which something ends is shortened as much
-(`SPANS`). What lives for 90 days or a year lives for `STORED_DAYS` here, so that within the month it ends too.
-What a quiet day costs is measured at its own pace.
+(`SPANS`). What lives for 90 days or a year lives for `STORED_DAYS` here, so that within the month it ends
+too. What a quiet day costs is measured at its own pace.
 """
 
 import asyncio
@@ -92,7 +92,7 @@ def _host() -> Iterator[SmallHost]:
         "HOME": "/root",
         "SLIPWAY_TEMPLATES_DIR": "/srv/lxc/templates",
         "SLIPWAY_NODE_CREATIONS": "8",
-        "SLIPWAY_POOL_SIZE": "4",
+        "SLIPWAY_POOL_SIZE": "3",
         "SLIPWAY_DUPLICATE_WINDOW": "60",
     }
     command = (*OURS.program, "up", "--data", DATA, "--port", "0")

@@ -57,8 +57,9 @@ class EmbeddedNats(EmbeddedServer):
     program = "nats-server"
     stop_signal = signal.SIGTERM
     gives_up = re.compile(r"critical write error: .*no space left on device|resources, will be DISABLED")
-    environment = MappingProxyType({"GOMEMLIMIT": "128MiB", "GOGC": "50"})
-    """Go collects garbage when half of what is in use came anew, and above the limit more often."""
+    environment = MappingProxyType({"GOMEMLIMIT": "40MiB", "GOGC": "50"})
+    """Go collects garbage when half of what is in use came anew, and above the limit more often: beside what
+    lives, as much as that lies about otherwise. It refuses nothing."""
 
     def __init__(self, data: Path, options: NatsOptions | None = None) -> None:
         self._options = options or NatsOptions()
