@@ -68,7 +68,7 @@ async def _guest(lab: httpx.AsyncClient, slots: asyncio.Semaphore, vmid: int, te
     body: dict[str, Any] = {
         "vmid": vmid,
         "ostemplate": template,
-        "storage": "local",
+        "rootfs": "local:1",
         "hostname": f"idle-{vmid}",
         "net0": "name=eth0,bridge=vmbr0,ip=dhcp",
         "start": 1,

@@ -20,12 +20,12 @@ from statistics import median
 import asyncpg
 import httpx
 
-from bench.builds import OURS, ROOT
+from bench.builds import OURS, ROOT, commit
 from bench.idle import fill
 from bench.node import running_node, use
 from bench.small_host import MIB, SmallHost, small_host, wait_for
 from bench.soak_days import FILES, GUESTS, JOBS, TEMPLATE, day, job, settle
-from bench.table import Row
+from bench.table import Row, save
 from support.folders import open_folder
 from support.plain_http import http_client
 from support.waiting import until
@@ -77,11 +77,12 @@ async def measured() -> list[Row]:
         wait_for(host.outside(f"{DATA}/run/endpoints.json"), host)
         async with _client(host) as api:
             await use(api, node)
-            return [
-                *await _month(api, host),
-                *await _crowd(host, folder),
-                *await _full_disk(api, host),
-            ]
+            rows: list[Row] = []
+            for part in (_month(api, host), _crowd(host, folder), _full_disk(api, host)):
+                rows += await part
+                # What took so long is not lost if a later part fails.
+                save(rows, commit())
+            return rows
 
 
 @contextmanager
