@@ -72,14 +72,13 @@ class SmallHost:
             yield from map(int, (folder / "cgroup.procs").read_text().split())
 
     def memory_mib(self) -> float:
-        """Return what it uses without contents of files that could be dropped."""
+        """Return what its processes and the kernel use for it, without cached files: what must stay."""
         group = self._group("memory")
-        used, idle = (
-            ("memory.usage_in_bytes", "total_inactive_file")
-            if (group / "memory.usage_in_bytes").exists()
-            else ("memory.current", "inactive_file")
-        )
-        return (int((group / used).read_text()) - _entry(group / "memory.stat", idle)) / MIB
+        stat, is_first = group / "memory.stat", (group / "memory.usage_in_bytes").exists()
+        if is_first:
+            kernel = int((group / "memory.kmem.usage_in_bytes").read_text())
+            return (_entry(stat, "total_rss") + _entry(stat, "total_shmem") + kernel) / MIB
+        return sum(_entry(stat, name) for name in ("anon", "shmem", "kernel")) / MIB
 
     def oom_kills(self) -> int:
         """Return how many processes the kernel has killed for want of memory."""

@@ -78,8 +78,8 @@ async def measured() -> list[Row]:
         async with _client(host) as api:
             await use(api, node)
             rows: list[Row] = []
-            for part in (_month(api, host), _crowd(host, folder), _full_disk(api, host)):
-                rows += await part
+            for part in (_month, _crowd, _full_disk):
+                rows += await part(api, host, folder)
                 # What took so long is not lost if a later part fails.
                 save(rows, commit())
             return rows
@@ -138,7 +138,7 @@ async def _client(host: SmallHost) -> AsyncIterator[httpx.AsyncClient]:
         yield api
 
 
-async def _month(api: httpx.AsyncClient, host: SmallHost) -> list[Row]:
+async def _month(api: httpx.AsyncClient, host: SmallHost, _node: Path) -> list[Row]:
     """Live through the days; how memory and disk went, and what a day writes."""
     guests = await settle(api)
     await asyncio.sleep(REST_SECONDS / 2)
@@ -189,10 +189,10 @@ async def _month(api: httpx.AsyncClient, host: SmallHost) -> list[Row]:
     ]
 
 
-async def _crowd(host: SmallHost, folder: Path) -> list[Row]:
+async def _crowd(_api: httpx.AsyncClient, host: SmallHost, node: Path) -> list[Row]:
     """Compare what it costs at rest to look after few guests and after many."""
     few = await _at_rest(host)
-    await fill(folder, MANY - GUESTS)
+    await fill(node, MANY - GUESTS)
     await asyncio.sleep(2 * REST_SECONDS)
     many = await _at_rest(host)
     names = (("memory", "MiB"), ("CPU", "% of a core"), ("disk", "MiB"))
@@ -215,7 +215,7 @@ async def _at_rest(host: SmallHost) -> tuple[float, float, float]:
     return host.memory_mib(), cpu, (await _disk(host)).whole
 
 
-async def _full_disk(api: httpx.AsyncClient, host: SmallHost) -> list[Row]:
+async def _full_disk(api: httpx.AsyncClient, host: SmallHost, _node: Path) -> list[Row]:
     """Fill the disk, then stop and delete a container; make room, then create one."""
     container = await job(api, "POST", "containers", {"template": "debian-base", "hostname": "last"})
     filler = host.outside("/srv/filler")
