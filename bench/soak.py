@@ -94,7 +94,7 @@ def _host() -> Iterator[SmallHost]:
         "SLIPWAY_TEMPLATES_DIR": "/srv/lxc/templates",
         "SLIPWAY_NODE_CREATIONS": "8",
         "SLIPWAY_POOL_SIZE": "3",
-        "SLIPWAY_DUPLICATE_WINDOW": "60",
+        "SLIPWAY_DUPLICATE_WINDOW": str(REST_SECONDS),
     }
     command = (*OURS.program, "up", "--data", DATA, "--port", "0")
     with small_host(
