@@ -141,10 +141,7 @@ async def _client(host: SmallHost) -> AsyncIterator[httpx.AsyncClient]:
 async def _month(api: httpx.AsyncClient, host: SmallHost, _node: Path) -> list[Row]:
     """Live through the days; how memory and disk went, and what a day writes."""
     guests = await settle(api)
-    await asyncio.sleep(REST_SECONDS / 2)
-    written, began = host.written_mib(), time.monotonic()
     await asyncio.sleep(REST_SECONDS)
-    rest = (host.written_mib() - written) / REST_SECONDS
     first, parts = host.memory_mib(), _parts(host)
     memory, disks = [first], [await _disk(host)]
     written, began = host.written_mib(), time.monotonic()
@@ -157,9 +154,13 @@ async def _month(api: httpx.AsyncClient, host: SmallHost, _node: Path) -> list[R
         )
         await asyncio.sleep(max(0.0, began + number * DAY_SECONDS - time.monotonic()))
     took = time.monotonic() - began
-    busy = (host.written_mib() - written - rest * took) / DAYS
-    await asyncio.sleep(REST_SECONDS / 2)
+    busy = host.written_mib() - written
+    await asyncio.sleep(REST_SECONDS)
     memory.append(host.memory_mib())
+    written = host.written_mib()
+    await asyncio.sleep(REST_SECONDS)
+    rest = (host.written_mib() - written) / REST_SECONDS
+    busy = (busy - rest * took) / DAYS
     middle = disks[len(disks) // 2]
     what = f"soak, {DAYS} days of {GUESTS} guests and {JOBS} jobs in {MEMORY_MIB} MiB on one core"
     stays = median(memory[-5:]) - median(memory[1:6])
