@@ -9,7 +9,7 @@ FAST := tests/unit tests/contract
 # The demo has a folder of its own: only one that somebody named is another.
 OWN_DATA = $(if $(filter-out file,$(origin DATA)),$(if $(DATA),--data "$(DATA)"))
 
-.PHONY: help setup hooks demo demo-clean up test chaos check lint types format bench bench-baseline docs secrets lock contracts
+.PHONY: help setup hooks demo demo-clean up test chaos check lint types format bench soak bench-baseline docs secrets lock contracts
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ -/'
@@ -68,6 +68,9 @@ format: .venv/.ready ## bring every file into form
 bench: .venv/.ready ## measure, and compare within one run (LINES=reads,start: only those)
 	$(BIN)/python -m bench $(subst $(comma), ,$(LINES)); status=$$?; \
 	$(BIN)/python docs/reference/performance.py bench/results.json docs && exit $$status
+
+soak: .venv/.ready ## a month in a small container, as root, with Debian's lxc (DAYS=30 DAY_SECONDS=20)
+	$(MAKE) bench LINES=soak
 
 bench-baseline: .venv/.ready ## make the build that `make bench` then compares with, out of git's history
 	$(BIN)/python -m bench.builds

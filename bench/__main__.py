@@ -10,7 +10,21 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from bench import cancels, creations, idle, kills, lists, reads, replicas, start, table, verbs, viewers
+from bench import (
+    cancels,
+    creations,
+    idle,
+    kills,
+    lists,
+    reads,
+    replicas,
+    slow_node,
+    soak,
+    start,
+    table,
+    verbs,
+    viewers,
+)
 from bench.builds import COMMIT, Side, builds, commit, running_side_by_side
 from bench.table import Row
 from support.stack import RunningStack
@@ -36,16 +50,20 @@ SIDE_BY_SIDE: Mapping[str, Callable[[list[Side]], Measuring]] = {
 ALONE: Mapping[str, Callable[[], list[Row]]] = {
     "start": start.measured,
     "replicas": lambda: asyncio.run(replicas.measured()),
+    "slow-node": lambda: asyncio.run(slow_node.measured()),
+    "soak": lambda: asyncio.run(soak.measured()),
 }
 """Measured on stacks of their own."""
 LINES = (*ALONE, *SIDE_BY_SIDE)
+ONLY_NAMED = {"soak"}
+"""Measured only if they are asked for: they take long, or need root."""
 
 
 def main() -> None:
     """Measure what the command line asks for, or all."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("lines", nargs="*", metavar="LINE", help=", ".join(LINES))
-    asked = set(parser.parse_args().lines or LINES)
+    asked = set(parser.parse_args().lines or set(LINES) - ONLY_NAMED)
     if unknown := asked - set(LINES):
         parser.error(f"there is no line {', '.join(unknown)}; lines are {', '.join(LINES)}")
     if len(builds()) == 1:

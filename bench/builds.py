@@ -61,7 +61,7 @@ class Side:
         """All processes now, but for the lab's."""
         pids = self.stack.endpoints["pids"]
         mine = [pid for name, pid in pids.items() if name != "lab"]
-        return family(self.stack.process.pid, *mine, without=[pids["lab"]])
+        return family(self.stack.process.pid, *mine, without=[pids[name] for name in pids if name == "lab"])
 
     def cpu(self) -> float:
         """CPU seconds that they have used so far."""
@@ -78,13 +78,15 @@ def builds() -> list[Build]:
 
 
 @contextmanager
-def running(build: Build, *arguments: str, data: Path, **environment: str) -> Iterator[Side]:
-    """Run a build's stack with the lab's simulated guests on a data folder."""
+def running(
+    build: Build, *arguments: str, data: Path, lab: Sequence[str] = LAB, **environment: str
+) -> Iterator[Side]:
+    """Run a build's stack on a data folder; with the lab's simulated guests, or `lab` as its arguments."""
     templates = data.parent / "lxc"
     settings = LIMITS | {"SLIPWAY_TEMPLATES_DIR": str(templates / "templates")} | environment
     if not templates.exists():
         build.copy_templates(templates)
-    with running_stack(*LAB, *arguments, data=data, program=build.program, **settings) as stack:
+    with running_stack(*lab, *arguments, data=data, program=build.program, **settings) as stack:
         yield Side(build, stack)
 
 

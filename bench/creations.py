@@ -6,6 +6,7 @@ CPU is that of all processes of a stack but the lab's, beyond what they use at r
 import asyncio
 import secrets
 import time
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -27,17 +28,27 @@ TEMPLATE = "debian-base"
 Values = dict[str, list[float]]
 
 
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """How long one took, from the fact of its acceptance."""
+
+    begun_ms: float
+    """To the fact of its first phase."""
+    seconds: float
+    """To its end."""
+
+
 async def measured(sides: list[Side]) -> list[Row]:
     """Create containers in turns: timed, counted, and as batches."""
     begun, cpu, seconds = _empty(sides), _empty(sides), _empty(sides)
     for side in sides:
-        await _created(side)
+        await created(side)
     for _ in range(TURNS):
         for side in sides:
             rate = await _share_at_rest(side)
             used, began = side.cpu(), time.monotonic()
             for _ in range(BLOCK):
-                begun[side.name].append(await _created(side))
+                begun[side.name].append((await created(side)).begun_ms)
             took = time.monotonic() - began
             cpu[side.name].append((side.cpu() - used - rate * took) * 1000 / BLOCK)
             seconds[side.name].append(took / BLOCK)
@@ -61,15 +72,15 @@ async def _share_at_rest(side: Side) -> float:
     return (side.cpu() - used) / REST_SECONDS
 
 
-async def _created(side: Side, **body: Any) -> float:
-    """Create; milliseconds from the fact of the acceptance to that of the first phase, at the end of all."""
+async def created(side: Side, **body: Any) -> Creation:
+    """Create, and wait for the end of all."""
     name = f"bench-{secrets.token_hex(4)}"
     async with side.stack.client() as api:
         job = (await create(api, template=TEMPLATE, hostname=name, **body))["job"]["id"]
         events = [event async for event in follow(api, f"/api/v1/jobs/{job}/events")]
     assert events[-1].content["state"] == "succeeded", events[-1].text
-    accepted, begun = (datetime.fromisoformat(event.content["at"]) for event in events[:2])
-    return (begun - accepted).total_seconds() * 1000
+    accepted, begun, ended = (datetime.fromisoformat(events[place].content["at"]) for place in (0, 1, -1))
+    return Creation((begun - accepted).total_seconds() * 1000, (ended - accepted).total_seconds())
 
 
 async def _counted(sides: list[Side]) -> list[Row]:
@@ -80,7 +91,7 @@ async def _counted(sides: list[Side]) -> list[Row]:
         async with counter.logging():
             for _ in range(COUNTED):
                 async with counter.counting() as counts:
-                    await _created(side)
+                    await created(side)
                 found[side.name].append(counts)
     statements = {name: [float(each.statements) for each in turns] for name, turns in found.items()}
     commits = {name: [float(each.commits) for each in turns] for name, turns in found.items()}
@@ -100,7 +111,7 @@ async def _batches(sides: list[Side]) -> list[Row]:
         for side in sides:
             rate = await _share_at_rest(side)
             used, began = side.cpu(), time.monotonic()
-            await _created(side, count=size)
+            await created(side, count=size)
             took = time.monotonic() - began
             cpu[side.name].append((side.cpu() - used - rate * took) * 1000 / size)
             seconds[side.name].append(took / size)

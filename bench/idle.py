@@ -1,6 +1,7 @@
 """What a stack uses while nothing happens: 170 guests run, which nobody touches."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -21,7 +22,7 @@ _SERVERS = ("nats", "postgres")
 async def measured(sides: list[Side]) -> list[Row]:
     """Start guests on each lab, as someone else would; look at all stacks at once."""
     for side in sides:
-        await _fill(side)
+        await fill(side.stack.data, GUESTS)
     await asyncio.sleep(REST_SECONDS)
     before = [_used(side) for side in sides]
     await asyncio.sleep(SECONDS)
@@ -54,11 +55,12 @@ def _used(side: Side) -> dict[str, float]:
     }
 
 
-async def _fill(side: Side) -> None:
-    async with lab_of(side.stack.data) as lab:
+async def fill(data: Path, count: int) -> None:
+    """Start guests on the lab of a data folder, as someone else would."""
+    async with lab_of(data) as lab:
         content = (await lab.get("/nodes/lab/storage/local/content?content=vztmpl")).json()["data"]
         slots = asyncio.Semaphore(AT_ONCE)
-        vmids = range(5000, 5000 + GUESTS)
+        vmids = range(5000, 5000 + count)
         await asyncio.gather(*(_guest(lab, slots, vmid, content[0]["volid"]) for vmid in vmids))
 
 
@@ -66,7 +68,7 @@ async def _guest(lab: httpx.AsyncClient, slots: asyncio.Semaphore, vmid: int, te
     body: dict[str, Any] = {
         "vmid": vmid,
         "ostemplate": template,
-        "storage": "local",
+        "rootfs": "local:1",
         "hostname": f"idle-{vmid}",
         "net0": "name=eth0,bridge=vmbr0,ip=dhcp",
         "start": 1,

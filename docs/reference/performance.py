@@ -40,6 +40,13 @@ NOTES = """\
 - **Statements** of PostgreSQL include begins, commits and what asks whether a connection lives; polls
   that fall into a creation count.
 - **Memory** is the proportional set size: what processes share is divided among them.
+- **Soak**: a day takes 20 seconds; what is done on it is done in full, and every span after which something
+  ends is shortened as much. What lives for 90 days or a year otherwise lives for ten days there, so that it
+  ends within the month; the default keeps nine times as much of each day's growth. What a quiet day writes
+  is measured at its own pace. PSS counts what is shared in part, and no file that is only cached. The one
+  setting that such a small host has is `SLIPWAY_POOL_SIZE=3`: each connection is a process of PostgreSQL.
+- **Slow node**: both builds create on a lab of this build, whose tasks take next to nothing; so all of the
+  time but one start of `pct` counts as Slipway's.
 - **Cancel**: on a real node the end of the script is one more `pct exec` over the SSH connection that is open
   already, about half a second more.
 """
@@ -76,6 +83,12 @@ CURVES = (
         "CPU for each creation",
         "jobs at once",
         r"creation job, ([\d,]+) at once: CPU for each without the lab",
+    ),
+    Curve(
+        "growth-jobs-time.svg",
+        "Time for each creation",
+        "jobs at once",
+        r"creation job, ([\d,]+) at once: time for each",
     ),
 )
 Points = Sequence[tuple[float, float]]

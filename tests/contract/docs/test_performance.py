@@ -53,16 +53,22 @@ def test_row_of_the_table(tmp_path: Path) -> None:
     assert "## Growth" not in page
 
 
-def test_curve_of_growth(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "title", "file"),
+    [
+        ("creation job, {} at once: CPU for each without the lab", "CPU for each creation", "growth-jobs"),
+        ("creation job, {} at once: time for each", "Time for each creation", "growth-jobs-time"),
+    ],
+)
+def test_curve_of_growth(tmp_path: Path, name: str, title: str, file: str) -> None:
     """Lines that differ by a number become a plot of this build and of the baseline."""
-    name = "creation job, {} at once: CPU for each without the lab"
     rows = [row(name.format(count), 200.0, 0.5) for count in ("1", "10", "100")]
     results = tmp_path / "results.json"
     results.write_text(json.dumps(rows))
 
     page = made(results, tmp_path)
 
-    plot = ET.fromstring((tmp_path / "images" / "growth-jobs.svg").read_text())  # noqa: S314 - our own
+    plot = ET.fromstring((tmp_path / "images" / f"{file}.svg").read_text())  # noqa: S314 - our own
     texts = [each.text for each in plot.iter("{http://www.w3.org/2000/svg}text")]
-    assert "![CPU for each creation, by jobs at once](../images/growth-jobs.svg)" in page
+    assert f"![{title}, by jobs at once](../images/{file}.svg)" in page
     assert texts.count("200") == texts.count("400") == 3

@@ -8,7 +8,7 @@ from nats.aio.client import Client
 
 from slipway.runtime.bus import stream_watch
 from slipway.runtime.bus.client import Bus, Delivery
-from slipway.runtime.errors import BusFull, TopologyMissing
+from slipway.runtime.errors import BusFull, DiskFull, TopologyMissing
 from slipway.runtime.process import logs, metrics
 from slipway.runtime.process.main import check
 from slipway.runtime.process.service import Service
@@ -16,6 +16,8 @@ from slipway.runtime.process.settings import LogSettings
 from slipway.runtime.retry import Deadline
 from slipway.runtime.topology import reconcile
 from slipway.runtime.topology.declared import EVENTS
+from slipway.standalone.embedded.nats import EmbeddedNats
+from support.folders import fill_up, small_disk
 from support.messages import Log, Run
 from support.nats import SMALL, MakeBus, settings_of
 from support.waiting import until
@@ -83,6 +85,39 @@ async def test_log_lines_give_way_before_new_work_is_refused(make_bus: MakeBus, 
 
     assert states == [False, False]
     assert list(provisioner.shortages()) == [BusFull.code]
+
+
+@pytest.mark.root
+async def test_a_disk_that_is_almost_full_takes_no_new_work(guarded: EmbeddedNats) -> None:
+    """Log lines give way with 192 MiB left, new work with 128; a folder that is gone refuses nothing."""
+    with small_disk("disk", 300) as disk:
+        bus = Bus(settings_of(guarded.url, disk=disk), service="inventory")
+        states = [(bus.has_room_for_logs, bus.shortages())]
+        bus.refuse_new_work()
+        fill_up(disk / "filler", leave_mib=150)
+        states.append((bus.has_room_for_logs, bus.shortages()))
+        bus.refuse_new_work()
+        fill_up(disk / "filler", leave_mib=100)
+        states.append((bus.has_room_for_logs, bus.shortages()))
+        with pytest.raises(DiskFull, match=r"has 100 MiB left: no new job .* Stopping, deleting"):
+            bus.refuse_new_work()
+
+    assert states == [
+        (True, {}),
+        (
+            False,
+            {"disk.full": "The disk of the bus and the database has 150 MiB left: log lines are left out."},
+        ),
+        (
+            False,
+            {
+                "disk.full": "The disk of the bus and the database has 100 MiB left: no new job is accepted "
+                "until it has 128. Remove what you do not need from it, or enlarge it."
+            },
+        ),
+    ]
+    bus.refuse_new_work()
+    assert bus.shortages() == {}
 
 
 async def test_nothing_is_refused_while_the_fill_is_unknown(make_bus: MakeBus) -> None:

@@ -28,6 +28,8 @@ class Surroundings:
     """Service to its HTTP port."""
     files: Mapping[str, Mapping[str, Path]]
     """Service to setting to file."""
+    disk: Path
+    """A folder on the disk that the bus and the database store on, which every service can reach."""
     templates: Path | None
     record: Path | None
     """Where requests to Proxmox are recorded, if they are."""
@@ -40,6 +42,7 @@ def environment_of(service: str, surroundings: Surroundings) -> dict[str, str]:
         "SLIPWAY_LOG_FORMAT": os.environ.get("SLIPWAY_LOG_FORMAT", "text"),
         "SLIPWAY_GRACEFUL_TIMEOUT": os.environ.get("SLIPWAY_GRACEFUL_TIMEOUT", str(GRACEFUL_SECONDS)),
         "SLIPWAY_NATS_URL": surroundings.nats_url,
+        "SLIPWAY_DISK": str(surroundings.disk),
         "SLIPWAY_HTTP_PORT": str(surroundings.ports[service]),
         **{f"SLIPWAY_{setting}": str(path) for setting, path in surroundings.files[service].items()},
     }

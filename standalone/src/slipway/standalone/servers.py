@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Callable
 
+from slipway.runtime.process.disk import MIB, free_bytes
 from slipway.runtime.retry import Backoff, Deadline
 from slipway.standalone.embedded.process import POLL_SECONDS, START_SECONDS, EmbeddedFailure
 from slipway.standalone.embedded.server import EmbeddedServer
@@ -22,6 +23,10 @@ AGAIN_SECONDS = 0.2
 RELAY_SECONDS = 1.0
 """How often what a server has written is passed on."""
 LONGEST_DELAY_SECONDS = 10.0
+GIVEN_UP_SECONDS = 3.0
+"""How long a server that does not do its work may take to end."""
+ROOM_BYTES = 16 * MIB
+"""What the disk must have free before a server is started again that gave up for want of room."""
 SLOW_SECONDS = 10.0
 """A start that takes longer is reported."""
 _NOTABLE = re.compile(r"\[(WRN|ERR|FTL)\]|\b(WARNING|ERROR|FATAL|PANIC): (?!.*starting up$)")
@@ -49,6 +54,7 @@ class WatchedServer:
         self._watching: asyncio.Task[None] | None = None
         self._is_launched = False
         self._is_stopping = False
+        self._has_given_up = False
 
     @property
     def pid(self) -> int | None:
@@ -94,6 +100,9 @@ class WatchedServer:
         backoff = Backoff(first_seconds=AGAIN_SECONDS, longest_seconds=LONGEST_DELAY_SECONDS)
         while True:
             try:
+                if self._has_given_up and free_bytes(self._embedded.folder) >= ROOM_BYTES:
+                    await asyncio.to_thread(self._embedded.server.stop, seconds=GIVEN_UP_SECONDS)
+                    self._has_given_up = False
                 if not self._embedded.server.is_running:
                     await self._again()
                 self._relay()
@@ -128,8 +137,10 @@ class WatchedServer:
             fresh = file.read()
         whole = fresh[: fresh.rfind(b"\n") + 1]
         self._offset += len(whole)
+        gives_up = self._embedded.gives_up
         for line in whole.decode(errors="replace").splitlines():
             self._view.write(self.name, line, is_shown=_NOTABLE.search(line) is not None)
+            self._has_given_up |= gives_up is not None and gives_up.search(line) is not None
         if self._offset > self._most_bytes and len(whole) == len(fresh):
             # The server appends, so it goes on at the new end.
             os.truncate(self._log, 0)

@@ -40,6 +40,7 @@ from slipway.standalone.launch import SIGNALS, received
 from slipway.standalone.logview import LogView
 from slipway.standalone.oneshot import run_once
 from slipway.standalone.paths import own_record, own_templates
+from slipway.standalone.reserve import Reserve
 from slipway.standalone.servers import WatchedServer
 from slipway.standalone.services import START_ORDER
 from slipway.standalone.supervisor import Supervised, unless_refused
@@ -77,6 +78,7 @@ class Stack:
         self._confinement = OURSELVES
         self._endpoints: Mapping[str, object] | None = None
         """How another program reaches the stack, secrets as paths; None unless everything is ready."""
+        self._reserve: asyncio.Task[None] | None = None
         self.lab: labs.RunningLab | None = None
 
     @property
@@ -96,7 +98,7 @@ class Stack:
         await self._once("declare", data=data, **ports)
         say("  the message bus and the database run")
         # To begin to wait takes a moment, in which the fork server imports the rest.
-        await asyncio.gather(self._await_stack(), self._start_services(nats.url))
+        await asyncio.gather(self._await_stack(), self._start_services(nats))
         self.lab = labs.read_lab(self.folder.lab) if self._options.with_lab else None
         self._endpoints = {
             "http": self.url,
@@ -106,12 +108,15 @@ class Stack:
             **({"lab": self.lab.endpoint} if self.lab else {}),
         }
         self._record()
+        self._reserve = asyncio.create_task(Reserve(nats.folder.parent, self._view.report).keep())
         say(f"Slipway is ready: {self.url}")
         say(f"Sign in with the secret in {self.folder.bootstrap_token}")
 
     async def stop(self) -> None:
         """Stop everything: first the services, side by side, then what they need, the last started first."""
         self._endpoints = None
+        if self._reserve is not None:
+            self._reserve.cancel()
         with contextlib.suppress(OSError):
             self.folder.endpoints.unlink(missing_ok=True)
         deadline = Deadline(STOP_SECONDS)
@@ -133,10 +138,10 @@ class Stack:
         options = {"url": self.url, "services": urls, "with_lab": self._options.with_lab}
         await self._once("await_stack", data=str(self.folder.path), **options)
 
-    async def _start_services(self, nats_url: str) -> None:
+    async def _start_services(self, nats: EmbeddedNats) -> None:
         if self._options.with_lab:
             self._start_lab()
-        surroundings = self._surroundings(nats_url)
+        surroundings = self._surroundings(nats)
         for name in START_ORDER:
             self._supervise(self._command(name, surroundings))
 
@@ -165,14 +170,15 @@ class Stack:
         self._started.append(watched)
         await watched.start()
 
-    def _surroundings(self, nats_url: str) -> Surroundings:
+    def _surroundings(self, nats: EmbeddedNats) -> Surroundings:
         templates = own_templates()
         needed = [*programs(), *([templates.parent] if templates else [])]
         self._confinement = confinement_for(self.folder.path, needed)
         if self._confinement.remark is not None:
             self._view.report(self._confinement.remark)
         return Surroundings(
-            nats_url=nats_url,
+            nats_url=nats.url,
+            disk=nats.folder,
             ports=self._ports,
             files=handouts(self.folder),
             templates=templates,

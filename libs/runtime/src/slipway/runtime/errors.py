@@ -27,6 +27,13 @@ class BusFull(BusUnavailable):
     retry_after_seconds = 30.0
 
 
+class DiskFull(Unavailable):
+    """The disk of the bus and the database is almost full: accepted work can end, nothing new is accepted."""
+
+    code = "disk.full"
+    retry_after_seconds = 30.0
+
+
 class ServiceUnavailable(Unavailable):
     """The service does not run, or did not answer in time."""
 

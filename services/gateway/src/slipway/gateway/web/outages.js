@@ -12,8 +12,8 @@ const TIMEOUT_MS = 4000;
 const NAMES = {
   bus: "message bus", postgres: "database", events: "event streams", catalog: "template catalog", page: "Slipway itself",
 };
-/** A part that is there, and short of something. */
-const SHORT = "bus.full";
+/** What is there, and has too little room. */
+const SHORT = ["bus.full", "disk.full"];
 
 /** @typedef {{name: string, message: string, since: Date}} Outage */
 
@@ -69,7 +69,7 @@ async function ask() {
  * @param {Outage[]} outages
  */
 export function awayWords(outages) {
-  const away = outages.filter(({ name }) => name !== SHORT);
+  const away = outages.filter(({ name }) => !SHORT.includes(name));
   return away.length ? `Away: ${away.map(named).join(", ")} since ${clock(away[0].since)}` : "";
 }
 
@@ -81,9 +81,9 @@ export function awayWords(outages) {
  */
 export function showOutages(place, outages) {
   place.hidden = outages.length === 0;
-  const isAway = outages.some(({ name }) => name !== SHORT);
+  const isAway = outages.some(({ name }) => !SHORT.includes(name));
   replace(place, outages.length === 0 ? [] : h("div", { class: "notice warn" }, icon("alert"), h("div", null,
-    outages.map((each) => h("p", null, each.name === SHORT ? each.message : sentence(each))),
+    outages.map((each) => h("p", null, SHORT.includes(each.name) ? each.message : sentence(each))),
     isAway && h("p", null, "What is shown may be old. Nothing that was accepted is lost; this page goes on by itself."))));
 }
 
