@@ -17,6 +17,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 CREATION_MS = 90_000
 MOST_LOADS = 6
 """The first, and how often a page that lacks a part comes again."""
+LOADS_MS = 30_000
+"""For all of them, with the pauses in between: half a second each."""
 
 
 async def test_wrong_secret(visit: Browsing) -> None:
@@ -53,7 +55,7 @@ async def test_part_that_did_not_arrive(visit: Browsing, losses: int, loaded: in
     visit.page.on("request", note)
     await visit.page.reload()
 
-    await expect(visit.page.get_by_text(text)).to_be_visible()
+    await expect(visit.page.get_by_text(text)).to_be_visible(timeout=LOADS_MS)
     assert loaded <= len(loads) <= MOST_LOADS
 
 
