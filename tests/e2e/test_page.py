@@ -38,7 +38,8 @@ async def test_wrong_secret(visit: Browsing) -> None:
 async def test_part_that_did_not_arrive(visit: Browsing, losses: int, loaded: int, text: str) -> None:
     """A page without one of its parts comes again by itself, and says so when that does not help.
 
-    Pages are counted, not the part: where containers start, any part may get lost as well.
+    Pages are counted, not the part: where containers start, any part may get lost as well, and this page
+    may have come again before.
     """
     loads: list[str] = []
     lost: list[str] = []
@@ -51,6 +52,7 @@ async def test_part_that_did_not_arrive(visit: Browsing, losses: int, loaded: in
         if request.is_navigation_request():
             loads.append(request.url)
 
+    await visit.page.evaluate("sessionStorage.clear()")
     await visit.page.route("**/assets/timeline.js", lose)
     visit.page.on("request", note)
     await visit.page.reload()
