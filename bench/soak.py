@@ -36,6 +36,8 @@ DAY_SECONDS = float(os.environ.get("DAY_SECONDS", "20"))
 STORED_DAYS = 10
 MANY = 900
 REST_SECONDS = 3 * DAY_SECONDS
+CHECKPOINT_SECONDS = 300.0
+"""PostgreSQL's `checkpoint_timeout`."""
 INVENTORY, GATEWAY = "services/inventory/src/slipway/inventory", "services/gateway/src/slipway/gateway"
 DECLARED = "libs/runtime/src/slipway/runtime/topology/declared.py"
 SPANS = (
@@ -157,9 +159,11 @@ async def _month(api: httpx.AsyncClient, host: SmallHost, _node: Path) -> list[R
     busy = host.written_mib() - written
     await asyncio.sleep(REST_SECONDS)
     memory.append(host.memory_mib())
+    # What the days have left is written with the next checkpoint.
+    await asyncio.sleep(CHECKPOINT_SECONDS)
     written = host.written_mib()
-    await asyncio.sleep(REST_SECONDS)
-    rest = (host.written_mib() - written) / REST_SECONDS
+    await asyncio.sleep(2 * CHECKPOINT_SECONDS)
+    rest = (host.written_mib() - written) / (2 * CHECKPOINT_SECONDS)
     busy = (busy - rest * took) / DAYS
     middle = disks[len(disks) // 2]
     what = f"soak, {DAYS} days of {GUESTS} guests and {JOBS} jobs in {MEMORY_MIB} MiB on one core"
