@@ -47,8 +47,8 @@ NOTES = """\
   setting that such a small host has is `SLIPWAY_POOL_SIZE=3`: each connection is a process of PostgreSQL.
 - **Slow node**: both builds create on a lab of this build, whose tasks take next to nothing; so all of the
   time but one start of `pct` counts as Slipway's.
-- **Time for each creation** includes the node's own: each build has its own lab, and this build's checks more.
-  Asked directly, it takes 0.05 s longer to create a container and 0.1 s longer to start one.
+- **Time for each creation** includes the node's own: each build has its own lab, and this build's checks
+  more. Asked directly, it takes 0.05 s longer to create a container and 0.1 s longer to start one.
 - **Cancel**: on a real node the end of the script is one more `pct exec` over the SSH connection that is open
   already, about half a second more.
 """
