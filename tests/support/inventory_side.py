@@ -16,6 +16,7 @@ from slipway.monitor.access import ClusterConnections
 from slipway.monitor.discovery.discover import Discoverer
 from slipway.runtime.bus.call import Call
 from slipway.runtime.bus.client import Bus
+from slipway.runtime.errors import ServiceUnavailable
 from slipway.runtime.process import clock
 from slipway.runtime.process.settings import ServiceSettings
 from slipway.runtime.secrets.sealing import Sealer
@@ -65,6 +66,8 @@ class Inventory:
     configs: list[StoreConfig] = field(default_factory=list)
     stored: list[containers.StoreDiscovery] = field(default_factory=list)
     asked_for_access: int = 0
+    refused_lists: int = 0
+    """How many of the next questions for its clusters it refuses."""
     token_secret: str | None = None
 
     def sealer(self, service: str) -> Sealer:
@@ -97,6 +100,9 @@ class Inventory:
 
     async def list_clusters(self, _query: clusters.ListClusters, _call: Call) -> clusters.ClusterPage:
         """Return the clusters that monitor asks for."""
+        if self.refused_lists:
+            self.refused_lists -= 1
+            raise ServiceUnavailable("The service is starting.")
         items = tuple(
             Cluster(
                 id=each,

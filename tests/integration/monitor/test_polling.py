@@ -176,6 +176,20 @@ async def test_new_cluster_is_watched_at_once(
     assert [event.id for event in heard.events if isinstance(event, NodeObserved)] == ["c2-lab"]
 
 
+async def test_clusters_are_asked_for_again_soon_after_a_refusal(
+    inventory: Inventory, settings: MonitorSettings, monitor: Monitor, admin: Client
+) -> None:
+    """As when inventory starts later than monitor: nothing is polled until it says what there is."""
+    heard = Heard()
+    await heard.listen(admin, NodeObserved)
+    inventory.refused_lists = 1
+
+    async with running(ClusterWatcher(monitor.bus, monitor.clusters, settings).run):
+        await until(lambda: heard.vmids() != [], within_seconds=15)
+
+    assert inventory.refused_lists == 0
+
+
 async def test_cluster_with_an_outage_keeps_no_other_waiting(
     inventory: Inventory, settings: MonitorSettings, monitor: Monitor, admin: Client
 ) -> None:

@@ -35,6 +35,8 @@ LONGEST_PAUSE_SECONDS = 8.0
 """After unexpected errors: a host may answer nonsense for long, and be right again at any time."""
 LIST_AGAIN_SECONDS = 30.0
 """The net under the events that say which clusters there are."""
+FAILED_AGAIN_SECONDS = 2.0
+"""While inventory does not say which there are."""
 
 
 class ClusterWatcher:
@@ -78,14 +80,16 @@ class ClusterWatcher:
             try:
                 while True:
                     self._changed.clear()
-                    listed = await self._listed(set(watching))
+                    answer = await self._listed()
+                    listed = watching.keys() if answer is None else answer
                     for cluster in listed - watching.keys():
                         watching[cluster] = group.create_task(self._watch(cluster), name=f"watch {cluster}")
                     for cluster in watching.keys() - listed:
                         await end(watching.pop(cluster))
                         await self._drop(cluster)
+                    pause = FAILED_AGAIN_SECONDS if answer is None else LIST_AGAIN_SECONDS
                     with contextlib.suppress(TimeoutError):
-                        async with asyncio.timeout(LIST_AGAIN_SECONDS):
+                        async with asyncio.timeout(pause):
                             await self._changed.wait()
             finally:
                 # The group itself would cancel them only once.
@@ -101,8 +105,8 @@ class ClusterWatcher:
         except SlipwayError as error:
             log.warning("state of removed cluster not deleted", cluster=cluster, reason=error.message)
 
-    async def _listed(self, before: set[str]) -> set[str]:
-        """Return all clusters; the former ones while inventory is away."""
+    async def _listed(self) -> set[str] | None:
+        """Return all clusters; None while inventory is away."""
         clusters: set[str] = set()
         cursor: str | None = None
         try:
@@ -115,7 +119,7 @@ class ClusterWatcher:
                     break
         except SlipwayError as error:
             self._outage_log.failed(error)
-            return before
+            return None
         self._outage_log.recovered()
         return clusters
 
