@@ -26,8 +26,8 @@ from bench.node import running_node, use
 from bench.small_host import MIB, SmallHost, small_host, wait_for
 from bench.soak_days import FILES, GUESTS, JOBS, TEMPLATE, day, job, settle
 from bench.table import Row, save
+from support.clients import http_client
 from support.folders import open_folder
-from support.plain_http import http_client
 from support.waiting import until
 
 MEMORY_MIB, DISK_MIB = 512, 4096

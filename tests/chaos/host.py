@@ -6,9 +6,8 @@ import ssl
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from slipway.lab.faults.scope import Fault
+from support.clients import http_client
 
 API = "/api2/json"
 FOREIGN = "someone-elses"
@@ -24,12 +23,11 @@ class Host:
         secret = Path(access["root_token_secret_file"]).read_text().strip()
         self._name = access["name"]
         self._user = access["token_id"]
-        self._client = httpx.AsyncClient(
+        self._client = http_client(
             base_url=access["endpoint"],
             headers={"Authorization": f"PVEAPIToken={access['root_token_id']}={secret}"},
             verify=ssl.create_default_context(cafile=access["certificate_file"]),
             timeout=30,
-            trust_env=False,
         )
 
     async def aclose(self) -> None:

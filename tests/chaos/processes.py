@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 
 from slipway.standalone.environment import GRACEFUL_SECONDS, plain_environment
-from support.plain_http import http_client
+from support.clients import http_client
 from support.stack import RunningStack
 from support.waiting import lives
 

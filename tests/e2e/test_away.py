@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from support.clients import http_client
 from support.stack import RunningStack, create, job_events
 from support.waiting import until
 
@@ -24,10 +25,10 @@ async def proxmox(stack: RunningStack) -> AsyncIterator[httpx.AsyncClient]:
     secret = Path(endpoint["token_secret_file"]).read_text().strip()
     headers = {"Authorization": f"PVEAPIToken={endpoint['token_id']}={secret}"}
     base = f"{endpoint['endpoint']}/api2/json"
-    async with httpx.AsyncClient(
+    async with http_client(
         base_url=base,
         headers=headers,
-        verify=False,  # noqa: S501 - the lab signs its own
+        verify=False,
         timeout=30,
     ) as client:
         yield client

@@ -132,10 +132,8 @@ async def test_creation_and_questions(ground: Ground) -> None:
 
     async def create_one() -> None:
         name = f"budget-{secrets.token_hex(4)}"
-        # A client of its own: the server closes connections that have rested since the last creation.
-        async with ground.stack.client() as api:
-            accepted = await create(api, template="debian-base", hostname=name)
-            events = await job_events(api, accepted["job"]["id"])
+        accepted = await create(ground.api, template="debian-base", hostname=name)
+        events = await job_events(ground.api, accepted["job"]["id"])
         assert events[-1].content["state"] == "succeeded", events[-1].text
         created.append(accepted["container"]["id"])
         await until(lambda: ground.counter.has_logged(LOG_STORED))

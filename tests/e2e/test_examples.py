@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from support.plain_http import http_client
+from support.clients import http_client
 from support.stack import RunningStack, create, job_events
 
 EXAMPLES = Path(__file__).parents[2] / "examples"

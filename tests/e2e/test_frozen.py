@@ -15,8 +15,8 @@ from playwright.async_api import expect
 
 from slipway.client.sse import follow
 from support.browser import Browsing
+from support.clients import http_client
 from support.job_logs import numbers
-from support.plain_http import http_client
 from support.stack import RunningStack, create, job_events
 
 REPORTED_WITHIN = 10.0

@@ -4,7 +4,7 @@ import secrets
 
 import httpx
 
-from support.plain_http import http_client
+from support.clients import http_client
 from support.stack import RunningStack, create, job_events
 
 PHASES = ("create", "start", "deploy", "sync", "finalize")

@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from slipway.contracts.registry import SERVICES
+from support.clients import http_client
 from support.stack import RunningStack, create, job_events, running_stack, stack_folder
 from support.waiting import lives, until
 
@@ -157,7 +158,7 @@ async def test_own_metrics(stack: RunningStack) -> None:
     """A service shows what it measures itself, not what others would."""
     token = (stack.data / "secrets" / "metrics-token").read_text().strip()
     pids = {name: pid for name, pid in stack.endpoints["pids"].items() if name in SERVICES}
-    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {token}"}, trust_env=False) as http:
+    async with http_client(headers={"Authorization": f"Bearer {token}"}) as http:
         texts = {}
         for name, pid in pids.items():
             (port,) = await until(partial(listening, pid))

@@ -21,7 +21,7 @@ from slipway.runtime.secrets.vault import KeyRing
 from slipway.runtime.topology.identities import generate
 from slipway.standalone.embedded.nats import EmbeddedNats
 from slipway.standalone.embedded.ports import free_port
-from support.plain_http import http_client
+from support.clients import http_client
 from support.postgres import Databases
 from support.uv import uv
 

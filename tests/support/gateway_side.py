@@ -33,8 +33,8 @@ from slipway.runtime.process.settings import DatabaseSettings, ServiceSettings
 from slipway.runtime.secrets.sealing import Sealer
 from slipway.runtime.topology.identities import Identities, generate
 from slipway.standalone.embedded.nats import EmbeddedNats
+from support.clients import http_client
 from support.nats import MakeBus
-from support.plain_http import http_client
 from support.waiting import until
 
 TOKEN = "the-bootstrap-token-of-this-test"

@@ -15,6 +15,7 @@ from slipway.lab.faults.scope import Fault
 from slipway.lab.node import Lab
 from slipway.lab.settings import Timings
 from support import waiting
+from support.clients import LIMITS, http_client
 
 FAST = Timings(
     auth_delay=0.05,
@@ -51,7 +52,7 @@ async def api_client(lab: Lab, *, as_root: bool = False) -> AsyncIterator[httpx.
     """Open a plain HTTP client with a token of the lab, pinned to its certificate."""
     token = (lab.root_token_id, lab.root_token_secret) if as_root else (lab.token_id, lab.token_secret)
     headers = {"Authorization": f"PVEAPIToken={token[0]}={token[1]}"}
-    async with httpx.AsyncClient(
+    async with http_client(
         base_url=f"{lab.endpoint}/api2/json", headers=headers, verify=trust(lab), timeout=60
     ) as client:
         yield client
@@ -61,7 +62,7 @@ async def api_client(lab: Lab, *, as_root: bool = False) -> AsyncIterator[httpx.
 async def root_client(lab: Lab) -> AsyncIterator[httpx.AsyncClient]:
     """Open a plain HTTP client that is logged in as root with the password."""
     base = f"{lab.endpoint}/api2/json"
-    async with httpx.AsyncClient(base_url=base, verify=trust(lab), timeout=60) as client:
+    async with http_client(base_url=base, verify=trust(lab), timeout=60) as client:
         login = {"username": "root@pam", "password": lab.root_password}
         ticket = (await client.post("/access/ticket", data=login)).json()["data"]
         client.cookies.set("PVEAuthCookie", ticket["ticket"])
@@ -140,7 +141,7 @@ async def guests_named(endpoint: dict[str, str], name: str) -> int:
     secret = Path(endpoint["token_secret_file"]).read_text().strip()
     headers = {"Authorization": f"PVEAPIToken={endpoint['token_id']}={secret}"}
     # The certificate is the lab's own, and nothing secret is asked.
-    async with httpx.AsyncClient(verify=False, headers=headers, timeout=60) as client:  # noqa: S501
+    async with http_client(verify=False, headers=headers, timeout=60) as client:
         guests = (await client.get(f"{endpoint['endpoint']}/api2/json/nodes/lab/lxc")).json()["data"]
     return sum(each["name"] == name for each in guests)
 
@@ -152,7 +153,7 @@ async def most_tasks(endpoint: dict[str, str], kind: str, until: asyncio.Event) 
     path = f"{endpoint['endpoint']}/api2/json/nodes/lab/tasks"
     most = 0
     # The certificate is the lab's own, and nothing secret is asked.
-    async with httpx.AsyncClient(verify=False, headers=headers, timeout=60) as client:  # noqa: S501
+    async with http_client(verify=False, headers=headers, timeout=60) as client:
         while not until.is_set():
             query = {"source": "active", "typefilter": kind, "limit": "500"}
             running = (await client.get(path, params=query)).json()["data"]
@@ -173,6 +174,7 @@ async def lab_of(data: Path) -> AsyncIterator["LabClient"]:
         verify=ssl.create_default_context(cafile=access["certificate_file"]),
         timeout=30,
         trust_env=False,
+        limits=LIMITS,
     ) as client:
         yield client
 

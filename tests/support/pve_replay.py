@@ -18,6 +18,7 @@ import httpx
 
 from slipway.lab.node import Lab
 from slipway.lab.schema.calls import CALLS
+from support.clients import http_client
 from support.lab import ended, trust
 
 UPID = re.compile(r"UPID:pve1:[0-9A-F]{8}:[0-9A-F]{8}:[0-9A-F]{8}:[\w-]+:[\w@]*:[^:\s\"/]+:")
@@ -247,4 +248,4 @@ def is_played(exchange: Exchange, recording: Recording) -> bool:
 
 def open_client(lab: Lab) -> httpx.AsyncClient:
     """Open a client that brings no login of its own."""
-    return httpx.AsyncClient(base_url=f"{lab.endpoint}{PREFIX}", verify=trust(lab), timeout=60)
+    return http_client(base_url=f"{lab.endpoint}{PREFIX}", verify=trust(lab), timeout=60)

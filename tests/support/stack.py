@@ -17,8 +17,8 @@ import pytest
 
 from slipway.client.sse import ServerEvent, follow
 from slipway.standalone.embedded.shared import remove_place
+from support.clients import http_client
 from support.folders import open_folder
-from support.plain_http import http_client
 from support.waiting import lives
 
 START_SECONDS = 100.0

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from support.plain_http import http_client
+from support.clients import http_client
 from support.stack import RunningStack, create, done, job_events
 
 pytestmark = [pytest.mark.lxc, pytest.mark.slow]

@@ -9,9 +9,9 @@ import signal
 import httpx
 import pytest
 
+from support.clients import http_client
 from support.demo import run_demo
 from support.job_logs import lines
-from support.plain_http import http_client
 from support.real_guests import need_real_guests
 from support.stack import RunningStack, create, job_events, stack_folder
 

@@ -10,9 +10,9 @@ import pytest
 from slipway.gateway.app import MIGRATIONS
 from slipway.runtime.process.service import Service
 from slipway.standalone.embedded.nats import EmbeddedNats
+from support.clients import http_client
 from support.gateway_side import TOKEN, Others, answering_others, running_gateway, url_of
 from support.nats import MakeBus
-from support.plain_http import http_client
 from support.postgres import Databases
 
 

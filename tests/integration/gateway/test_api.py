@@ -15,10 +15,10 @@ from slipway.contracts.values import ContainerSort, ContainerView, JobState, Lif
 from slipway.gateway.app import MIGRATIONS
 from slipway.runtime.process.service import Service
 from slipway.runtime.topology import reconcile
+from support.clients import http_client
 from support.folders import open_folder
 from support.gateway_side import PASSWORD, TOKEN, Others, answering_others, running_gateway, url_of
 from support.nats import SMALL, nats_connection, running_nats, started_buses
-from support.plain_http import http_client
 from support.postgres import Databases
 
 LONG = "a" * 3000

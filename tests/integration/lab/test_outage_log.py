@@ -32,6 +32,7 @@ from slipway.lab.faults import (
     TokenExpired,
 )
 from slipway.lab.node import Lab
+from support.clients import http_client
 from support.lab import (
     api_client,
     ended,
@@ -61,7 +62,7 @@ async def node_client(lab: Lab, node: str) -> AsyncIterator[httpx.AsyncClient]:
     headers = {"Authorization": f"PVEAPIToken={lab.root_token_id}={lab.root_token_secret}"}
     verify = ssl.create_default_context(cadata=lab.certificate_authority)
     base = f"{lab.endpoints[node]}/api2/json"
-    async with httpx.AsyncClient(base_url=base, headers=headers, verify=verify, timeout=60) as client:
+    async with http_client(base_url=base, headers=headers, verify=verify, timeout=60) as client:
         yield client
 
 

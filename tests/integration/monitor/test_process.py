@@ -24,10 +24,10 @@ from slipway.runtime.topology import reconcile
 from slipway.runtime.topology.identities import Identities, generate
 from slipway.standalone.embedded.nats import EmbeddedNats, NatsOptions
 from slipway.standalone.embedded.ports import free_port
+from support.clients import http_client
 from support.inventory_side import Inventory, spec_of
 from support.lab import api_client, new_container
 from support.nats import SMALL, settings_of
-from support.plain_http import http_client
 from support.waiting import until
 
 

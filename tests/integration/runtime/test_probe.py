@@ -5,6 +5,8 @@ import os
 import sys
 from asyncio.subprocess import PIPE
 
+import pytest
+
 from slipway.runtime.errors import DatabaseUnavailable
 from slipway.runtime.process.health import HealthApp, HealthServer
 from slipway.runtime.process.settings import ServiceSettings
@@ -64,3 +66,23 @@ async def test_probe_wants_a_port() -> None:
 
     assert code == 1
     assert "SLIPWAY_HTTP_PORT" in output
+
+
+@pytest.mark.slow
+async def test_connection_that_rested_is_used_again() -> None:
+    """A reverse proxy sends its next request over a connection that has rested for longer than 5 s."""
+    settings = ServiceSettings()
+    server = HealthServer(HealthApp(settings, {}, behind=None), settings)
+    await server.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+
+    answers = []
+    async with asyncio.timeout(ANSWER_SECONDS):
+        for rest in (0, 6):
+            await asyncio.sleep(rest)
+            writer.write(b"GET /livez HTTP/1.1\r\nHost: slipway\r\n\r\n")
+            answers.append(await reader.readuntil(b"\r\n0\r\n\r\n"))
+    writer.close()
+    await server.stop()
+
+    assert [answer.split(b"\r\n")[0] for answer in answers] == [b"HTTP/1.1 200 OK"] * 2

@@ -20,9 +20,9 @@ from slipway.runtime.process import service as service_module
 from slipway.runtime.process.service import Service
 from slipway.standalone.embedded.nats import EmbeddedNats
 from slipway.standalone.embedded.ports import free_port
+from support.clients import http_client
 from support.messages import Echo
 from support.nats import MakeBus, settings_of
-from support.plain_http import http_client
 from support.waiting import until
 
 TESTS = Path(__file__).parents[2]

@@ -16,6 +16,9 @@ from slipway.client.sse import Outage, ServerAway, ServerEvent, follow
 
 TIMEOUT_SECONDS = 40.0
 """Longer than the longest question behind the API: adding a cluster reaches the host first."""
+_LIMITS = httpx.Limits(keepalive_expiry=3.0)
+"""Some servers and proxies close a connection that rested for 5 s, which is also httpx' own limit: what is
+sent just then gets no answer."""
 _FIRST_PROBLEM = 400
 _FIRST_SERVER_FAULT = 500
 
@@ -52,7 +55,12 @@ class Transport:
             # To read the machine's certificates takes longer than a request; only TLS needs them.
             is_tls = httpx.URL(url).scheme == "https"
             self._http = httpx.AsyncClient(
-                base_url=url, headers=headers, timeout=TIMEOUT_SECONDS, trust_env=False, verify=is_tls
+                base_url=url,
+                headers=headers,
+                timeout=TIMEOUT_SECONDS,
+                trust_env=False,
+                verify=is_tls,
+                limits=_LIMITS,
             )
         except httpx.InvalidURL as error:
             raise ApiUnreachable(f"{url} is no address: {error}") from error

@@ -37,6 +37,9 @@ NOT_READY_FOR_SECONDS = 0.1
 """The same for what is missing: who waits for a start asks often."""
 START_WAIT_SECONDS = 2.0
 """How long a request waits for a service that is only just starting."""
+IDLE_SECONDS = 130
+"""How long a connection may rest between two requests: longer than reverse proxies keep theirs (nginx 60 s,
+Traefik 90 s, Caddy 120 s), because one that sends just when we close can't tell whether a change was made."""
 
 _EARLY = "The service is starting; try again in a moment. /readyz shows what it waits for."
 _STARTING = json.dumps(
@@ -175,6 +178,7 @@ class HealthServer:
                 access_log=False,
                 lifespan="off",
                 server_header=False,
+                timeout_keep_alive=IDLE_SECONDS,
                 timeout_graceful_shutdown=max(1, int(settings.graceful_timeout.total_seconds())),
             )
         )
