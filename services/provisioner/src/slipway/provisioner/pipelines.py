@@ -6,6 +6,7 @@ from functools import partial
 from types import MappingProxyType
 
 from slipway.contracts.job_kinds import JobKind
+from slipway.contracts.jobs import RunJob
 from slipway.contracts.values import Phase
 from slipway.provisioner.engine.step import Step
 from slipway.provisioner.host import packages, tasks
@@ -173,6 +174,16 @@ def plan(work: Work) -> tuple[Step[Work], ...]:
         for phase, steps in CREATE.items()
         for step in _placed(steps or sync_steps(work), phase, PERCENTS[phase])
     )
+
+
+def first(command: RunJob) -> Step[Work] | None:
+    """Return the first step of a job; none of a retry, where the facts of the retried job belong to it."""
+    if command.retry_of is not None:
+        return None
+    if command.kind is not JobKind.CREATE:
+        return _placed(OTHERS[command.kind])[0]
+    phase, steps = next(iter(CREATE.items()))
+    return _placed(steps, phase, PERCENTS[phase])[0]
 
 
 def sync_steps(work: Work) -> tuple[Step[Work], ...]:

@@ -25,6 +25,7 @@ def container_workflow(preparation: Preparation, lock_wait: timedelta) -> Workfl
     """Return the workflow of jobs on containers."""
     return Workflow(
         ask=preparation.ask,
+        first=pipelines.first,
         plan=pipelines.plan,
         failure_policy=ContainerFailurePolicy(lock_wait),
         read_outcome=readback.changes,

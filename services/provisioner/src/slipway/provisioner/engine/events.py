@@ -1,9 +1,11 @@
-"""Events about a run, made from its record. Pure but for the clock."""
+"""Events about a run, made from its record, and what they change in it. Pure but for the clock."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from slipway.contracts.job_events import JobDone, JobProgress, JobStep
+from slipway.contracts.job_events import JobDone, JobPhase, JobProgress, JobStep
 from slipway.contracts.jobs import RunRecord, StepStatus
+from slipway.contracts.message import Event
 from slipway.contracts.problems import Problem
 from slipway.contracts.values import JobState
 from slipway.provisioner.engine.step import Step
@@ -11,6 +13,7 @@ from slipway.runtime.process.clock import now
 
 LONGEST_MESSAGE = 2000
 """Characters of a message between two steps, or of an error."""
+NO_FACTS: Mapping[str, str] = {}
 
 
 def done(record: RunRecord, state: JobState, *, error: Problem | None = None) -> JobDone:
@@ -37,6 +40,37 @@ def progress(record: RunRecord, message: str, *, vmid: int | None = None) -> Job
         vmid=vmid,
         at=now(),
     )
+
+
+def beginning(
+    record: RunRecord, of: Step[Any], inherited: Mapping[str, str] = NO_FACTS
+) -> tuple[Sequence[Event], dict[str, Any]]:
+    """Return the events with which a step begins, or begins again, and the changes of the record."""
+    before = status_of(record, of)
+    status = (
+        before.model_copy(update={"status": "started", "attempts": before.attempts + 1})
+        if before
+        else StepStatus(
+            name=of.name,
+            phase=of.phase,
+            started_at=now(),
+            is_cancellable=of.is_cancellable,
+            facts=inherited,
+        )
+    )
+    caused: list[Event] = []
+    percent, phase = max(record.percent, of.percent), of.phase or record.phase
+    if of.opens_phase and of.phase is not None and before is None:
+        caused.append(JobPhase(id=record.id, phase=of.phase, status="started", percent=of.percent, at=now()))
+    opened = record.model_copy(update={"percent": percent, "phase": phase})
+    caused.append(step(opened, status, of=of))
+    others = (each for each in record.steps if each.name != of.name)
+    return caused, {"steps": (*others, status), "phase": phase, "percent": percent}
+
+
+def status_of(record: RunRecord, step: Step[Any]) -> StepStatus | None:
+    """Return where a step stands; None if it was never begun."""
+    return next((each for each in record.steps if each.name == step.name), None)
 
 
 def step(

@@ -108,6 +108,11 @@ class RunJournal:
         return self._run.record.model_copy(update=changes) if changes else self._run.record
 
     @property
+    def begun(self) -> str | None:
+        """The step that began with the claim."""
+        return self._run.begun
+
+    @property
     def has_room(self) -> bool:
         """Whether the bus has room for log lines; what jobs need to end goes first."""
         return self._bus.has_room_for_logs

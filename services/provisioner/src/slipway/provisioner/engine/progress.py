@@ -12,48 +12,25 @@ from slipway.provisioner.engine.journal import RunJournal
 from slipway.provisioner.engine.step import Result, Step
 from slipway.runtime.process.clock import now
 
-NO_FACTS: Mapping[str, str] = {}
-
 
 def is_done(record: RunRecord, step: Step[Any]) -> bool:
     """Return whether a step has ended well."""
-    status = _status(record, step)
+    status = events.status_of(record, step)
     return status is not None and status.status in {"finished", "skipped"}
 
 
 def is_begun(record: RunRecord, step: Step[Any]) -> bool:
     """Return whether a step was begun and not ended."""
-    status = _status(record, step)
+    status = events.status_of(record, step)
     return status is not None and status.status == "started"
 
 
-async def begin(journal: RunJournal, step: Step[Any], inherited: Mapping[str, str] = NO_FACTS) -> None:
+async def begin(journal: RunJournal, step: Step[Any], inherited: Mapping[str, str] = events.NO_FACTS) -> None:
     """Record that a step begins, with facts of the retried job; again, if an earlier owner began it.
 
     The begin of one that looks first leaves with the next write.
     """
-    record = journal.record
-    before = _status(record, step)
-    status = (
-        before.model_copy(update={"status": "started", "attempts": before.attempts + 1})
-        if before
-        else StepStatus(
-            name=step.name,
-            phase=step.phase,
-            started_at=now(),
-            is_cancellable=step.is_cancellable,
-            facts=inherited,
-        )
-    )
-    caused: list[Event] = []
-    percent, phase = max(record.percent, step.percent), step.phase or record.phase
-    if step.opens_phase and step.phase is not None and before is None:
-        opening = JobPhase(id=record.id, phase=step.phase, status="started", percent=step.percent, at=now())
-        caused.append(opening)
-    opened = record.model_copy(update={"percent": percent, "phase": phase})
-    caused.append(events.step(opened, status, of=step))
-    others = (each for each in record.steps if each.name != step.name)
-    changes = {"steps": (*others, status), "phase": phase, "percent": percent}
+    caused, changes = events.beginning(journal.record, step, inherited)
     if step.looks_first:
         journal.defer(*caused, **changes)
     else:
@@ -88,7 +65,3 @@ async def fail(journal: RunJournal, message: str, **changes: Any) -> None:
 
 def _ended(step: StepStatus, status: str, message: str | None) -> StepStatus:
     return step.model_copy(update={"status": status, "finished_at": now(), "message": message})
-
-
-def _status(record: RunRecord, step: Step[Any]) -> StepStatus | None:
-    return next((each for each in record.steps if each.name == step.name), None)

@@ -20,6 +20,7 @@ from slipway.contracts.problems import Superseded, Unavailable
 from slipway.contracts.values import JobState
 from slipway.provisioner.engine import events
 from slipway.provisioner.engine.states import Act, act_to, next_state
+from slipway.provisioner.engine.step import Step
 from slipway.runtime.bus.client import Bus, WriteRefused, WriteUnknown
 from slipway.runtime.process.ids import new_id
 from slipway.runtime.topology.declared import RECORD_LIFETIME
@@ -46,6 +47,8 @@ class Run:
 
     record: RunRecord
     sequence: int
+    begun: str | None = None
+    """The step that began with the claim."""
 
 
 class Runs:
@@ -65,6 +68,7 @@ class Runs:
         at: Moment,
         stored: tuple[RunRecord, int] | None = None,
         released: int | None = None,
+        first: Step[Any] | None = None,
     ) -> Run:
         """Claim the run, from its former owner if it has one. Return a terminal record as it is, unclaimed.
 
@@ -73,16 +77,22 @@ class Runs:
             at: now.
             stored: its record as it was just loaded; None if it never ran.
             released: a claim whose owner is alive: it released the run, and could not write so.
+            first: the step that begins in the same write if the job never ran.
         """
         commit = new_id()
+        begun: str | None = None
         for _ in range(_ATTEMPTS):
             record, sequence = stored or (None, 0)
             if record is not None and (record.state.is_terminal or record.commit == commit):
-                return Run(record, sequence)
+                return Run(record, sequence, begun)
             claimed = self._claimed(command, record, commit, at, released)
-            written = await self._try(claimed, (), sequence)
+            caused: Sequence[Event] = ()
+            if first is not None and record is None:
+                caused, changes = events.beginning(claimed, first)
+                claimed, begun = claimed.model_copy(update=changes), first.name
+            written = await self._try(claimed, caused, sequence)
             if written is not None:
-                return Run(claimed, written)
+                return Run(claimed, written, begun)
             stored = await self.load(command.job)
         raise RecordBusy(f"The record of job {command.job} is being written by others.", job=command.job)
 

@@ -88,8 +88,8 @@ class Worker(Generic[WorkT]):
         # A run without a record may have ended: a terminal record does not live for ever.
         if stored is None and (await questions.job_state()).is_terminal:
             return
-        released = self._released.pop(command.job, None)
-        run = await self._runs.claim(command, at=now(), stored=stored, released=released)
+        released, first = self._released.pop(command.job, None), self._workflow.first(command)
+        run = await self._runs.claim(command, at=now(), stored=stored, released=released, first=first)
         if run.record.state.is_terminal:
             return
         log.info("run claimed", claim=run.record.claim, kind=command.kind)

@@ -65,6 +65,8 @@ class Workflow(Generic[WorkT]):
 
     ask: Callable[[RunJob], Questions[WorkT]]
     """Asks for what the steps need. It changes nothing, so it may begin before the run is claimed."""
+    first: Callable[[RunJob], Step[WorkT] | None]
+    """Returns the first step of a job where that is known before anything was asked."""
     plan: Callable[[WorkT], tuple[Step[WorkT], ...]]
     """Returns the steps of a job; the same for every owner of its run."""
     failure_policy: FailurePolicy[WorkT]
