@@ -16,6 +16,7 @@ from bench import (
     idle,
     kills,
     lists,
+    memory,
     reads,
     replicas,
     slow_node,
@@ -49,6 +50,7 @@ SIDE_BY_SIDE: Mapping[str, Callable[[list[Side]], Measuring]] = {
 """Measured on stacks of all builds that run side by side, in turns; what fills them comes last."""
 ALONE: Mapping[str, Callable[[], list[Row]]] = {
     "start": start.measured,
+    "memory": lambda: asyncio.run(memory.measured()),
     "replicas": lambda: asyncio.run(replicas.measured()),
     "slow-node": lambda: asyncio.run(slow_node.measured()),
     "soak": lambda: asyncio.run(soak.measured()),

@@ -54,9 +54,9 @@ def _one(build: Build) -> dict[str, float]:
         with _timed(build, data) as (side, warm):
             cpu = cpu_seconds(side.pids, with_ended=True)
             time.sleep(REST_SECONDS)
-            sizes = _sizes(side)
-    return {"cold": cold, "warm": warm, "cpu": cpu, "memory": sum(sizes.values())} | {
-        f"memory {name}": size for name, size in sizes.items()
+            found = sizes(side)
+    return {"cold": cold, "warm": warm, "cpu": cpu, "memory": sum(found.values())} | {
+        f"memory {name}": size for name, size in found.items()
     }
 
 
@@ -67,7 +67,7 @@ def _timed(build: Build, data: Path) -> Iterator[tuple[Side, float]]:
         yield side, time.monotonic() - began
 
 
-def _sizes(side: Side) -> dict[str, float]:
+def sizes(side: Side) -> dict[str, float]:
     """Return the memory of each part with what descends from it; what is no part's is `up`'s."""
     pids = side.stack.endpoints["pids"]
     mine = {name: family(pid) for name, pid in pids.items() if name != "lab"}
