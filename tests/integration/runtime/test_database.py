@@ -276,3 +276,13 @@ async def test_a_closed_database_leaves_no_connection(databases: Databases) -> N
     await database.dispose()
 
     assert await until(lambda: not lives(pid))
+
+
+async def test_a_connection_that_rests_is_ended_by_the_server(databases: Databases) -> None:
+    """After a minute, also where nobody lends one meanwhile."""
+    database = Database(await databases.make("inventory", MIGRATIONS))
+    async with database.begin() as connection:
+        shown = await connection.scalar(text("show idle_session_timeout"))
+    await database.dispose()
+
+    assert shown == "1min"

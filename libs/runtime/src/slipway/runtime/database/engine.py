@@ -38,6 +38,10 @@ DISPOSE_SECONDS = 2.0
 RESTED_SECONDS = 1.0
 """A connection that was used later than this is taken as it is; one that rested longer is asked first."""
 
+IDLE_SECONDS = 60
+"""After this PostgreSQL ends a connection that rests: each is a process there, which grows with its work, and
+after many jobs at once a few do what is left. One that was ended is replaced when it is lent."""
+
 _TRANSIENT_CLASSES = ("08", "53", "57P", "40001", "40P01")
 """Prefixes of SQLSTATE: connection, resources, operator intervention, serialization, deadlock."""
 _LOST = (
@@ -265,6 +269,7 @@ def _engine(settings: DatabaseSettings, *, command_timeout: float | None, **opti
             "server_settings": {
                 "search_path": settings.database_schema,
                 "application_name": f"slipway-{settings.database_schema}",
+                "idle_session_timeout": f"{IDLE_SECONDS}s",
             },
         },
         **options,
