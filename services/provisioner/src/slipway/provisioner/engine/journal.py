@@ -108,7 +108,7 @@ class RunJournal:
         return self._run.record.model_copy(update=changes) if changes else self._run.record
 
     @property
-    def begun(self) -> str | None:
+    def begun_with_claim(self) -> str | None:
         """The step that began with the claim."""
         return self._run.begun
 

@@ -176,7 +176,7 @@ class Execution(Generic[WorkT]):
     async def _do(self, work: WorkT, step: Step[WorkT], *, is_skipped: bool) -> None:
         work.step = step
         self._journal.last_lines.clear()
-        if step.name != self._journal.begun:
+        if step.name != self._journal.begun_with_claim:
             await progress.begin(self._journal, step, self._inherited.get(step.name, {}))
         result = Result(status="skipped") if is_skipped else await self._until_stopped(work, step)
         progress.finish(self._journal, step, result)
