@@ -45,6 +45,8 @@ up: .venv/.ready ## run Slipway on this machine (DATA=folder PORT=7880, VERBOSE=
 	$(BIN)/slipway up --data "$(DATA)" --port "$(PORT)" $(if $(VERBOSE),--verbose)
 
 test: .venv/.ready ## every test that this machine can run (WORKERS=4 at once)
+	@# Built once, a minute or two: no single test has the time for it.
+	$(BIN)/python -m slipway.lab.guests.lxc template
 	$(BIN)/pytest -n $(or $(WORKERS),4) --dist loadgroup
 
 chaos: .venv/.ready ## break everything while jobs run, and compare (SEED=1 JOBS=100)
