@@ -85,11 +85,20 @@ class DataFolder:
         return [(each["name"], each["pid"], each["began"]) for each in records if each["began"]]
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a file that only its owner can read, whole or not at all."""
+def write_whole(path: Path, text: str, *, owner: tuple[int, int] | None = None) -> None:
+    """Write a file that only its owner can read, whole or not at all.
+
+    Args:
+        path: of the file; whoever owns its folder can't lead the writing elsewhere by a link.
+        text: what it holds.
+        owner: user and group that it is given to; this process' own without.
+    """
     draft = path.with_name(f".{path.name}.new")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    draft.unlink(missing_ok=True)
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        if owner is not None:
+            os.fchown(descriptor, *owner)
         file.write(text)
     draft.replace(path)
 

@@ -31,16 +31,16 @@ def handouts(folder: DataFolder) -> Mapping[str, Mapping[str, Path]]:
 def hand_out(folder: DataFolder, database_urls: Mapping[str, str]) -> None:
     """Write the copies anew; the databases' URLs are by service."""
     account = account_for(folder.path)
+    owner = (account.uid, account.gid) if os.geteuid() == 0 else None
     for service, files in handouts(folder).items():
         place = _parent(folder) / service
         place.mkdir(mode=0o700, exist_ok=True)
+        if owner is not None:
+            os.chown(place, *owner)
         for setting, source in _sources(folder, service).items():
-            write_whole(files[setting], source.read_text(encoding="utf-8"))
+            write_whole(files[setting], source.read_text(encoding="utf-8"), owner=owner)
         if service in WITH_TABLES:
-            write_whole(files[_DATABASE_URL], f"{database_urls[service]}\n")
-        if os.geteuid() == 0:
-            for path in (place, *files.values()):
-                os.chown(path, account.uid, account.gid)
+            write_whole(files[_DATABASE_URL], f"{database_urls[service]}\n", owner=owner)
 
 
 def _parent(folder: DataFolder) -> Path:
