@@ -71,9 +71,9 @@ def sizes(side: Side) -> dict[str, float]:
     """Return the memory of each part with what descends from it; what is no part's is `up`'s."""
     pids = side.stack.endpoints["pids"]
     mine = {name: family(pid) for name, pid in pids.items() if name != "lab"}
-    sizes = {name: sum(map(pss_mib, each)) for name, each in mine.items()}
+    parts = {name: sum(map(pss_mib, each)) for name, each in mine.items()}
     rest = side.pids.difference(*mine.values())
-    return {"up": sum(map(pss_mib, rest)), **sizes}
+    return {"up": sum(map(pss_mib, rest)), **parts}
 
 
 def _bare_mib() -> float:
