@@ -77,7 +77,7 @@ async def waiting(database: Database) -> int:
 
 
 async def has_looked(database: Database) -> bool:
-    """Tell whether the relay had its first look; a message added earlier wakes it once more than is needed."""
+    """Tell whether the relay had its first look; what is added earlier wakes it once more than is needed."""
     statement = """select count(*) from pg_stat_activity
         where application_name = :name and query like 'with sent%' and state = 'idle'"""
     async with database.begin() as connection:
