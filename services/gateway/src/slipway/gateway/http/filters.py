@@ -5,6 +5,7 @@ A mistyped filter that is ignored would list everything.
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from slipway.contracts.bulk import LONGEST_SELECTION
 from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.message import Id
 from slipway.contracts.values import ContainerSort, ContainerView, JobState, Lifecycle, Power
@@ -27,7 +28,9 @@ class ContainerFilters(_Asked):
     """The query of `GET /api/v1/containers`; of a filter that is given several times, any may match."""
 
     q: str | None = Field(
-        default=None, max_length=200, description="Part of hostname, template or tag, or a VMID"
+        default=None,
+        max_length=LONGEST_SELECTION,
+        description="A search like `tag:web node:pve1 status:running shop`; all filters hold beside it",
     )
     cluster: str | None = Field(default=None, max_length=127, description="Its name or id")
     node: str | None = Field(default=None, max_length=127)
