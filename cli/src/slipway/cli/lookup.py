@@ -18,8 +18,10 @@ async def container_id(client: Transport, name: str) -> str:
     """Return the id of the container with this id, hostname or VMID; the name itself if there is none.
 
     Raises:
-        CommandFailed: if more than one fits.
+        CommandFailed: if more than one fits, or the name is empty.
     """
+    if not name:
+        raise CommandFailed("The container's name is empty. `slipway ls` lists the containers.")
     items = [item for item in await client.items("/containers", q=_quoted(name)) if name in _names(item)]
     if len(items) > 1:
         each = (

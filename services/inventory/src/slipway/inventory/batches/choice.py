@@ -142,7 +142,7 @@ async def _check_of(
 
 def _absent(index: int, vmid: int, hostname: str = "") -> Choice:
     """Return one that was named by its VMID and does not exist."""
-    error = ContainerNotFound(f"There is no container with VMID {vmid}.")
+    error = ContainerNotFound(f"There is no container with VMID {vmid}, or not in the cluster named with it.")
     return _failed(index, PlanItem(vmid=vmid, hostname=hostname, error=error.to_problem()))
 
 
@@ -179,7 +179,9 @@ async def select_containers(
     rows = await tx.execute(query.order_by(clusters.c.name, one.vmid, one.id))
     selected = [Selected(**row._asdict()) for row in rows]
     if not selected:
-        raise refused("No container fits it; `slipway containers` shows which there are.")
+        raise refused(
+            "No container fits it: a blank narrows, a comma adds. `slipway ls` shows which there are."
+        )
     if len(selected) > MOST_ITEMS:
         raise refused(f"{len(selected)} containers fit it; {MOST_ITEMS} are the most in one batch.")
     return selected, missing(search, selected)
