@@ -66,9 +66,9 @@ def test_what_is_written_is_what_is_meant(text: str, search: Search) -> None:
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("", "At character 1: nothing stands at the end"),
+        ("", "At character 1: nothing stands here"),
         ("101,,102", "At character 5: nothing stands here"),
-        ("tag:web,", "At character 9: nothing stands at the end"),
+        ("tag:web,", "At character 9: nothing stands here"),
         (
             "tag:web tga:db",
             "At character 9: there is no word 'tga'. Did you mean 'tag'? The words are tag:, node:,",
@@ -86,7 +86,8 @@ def test_what_is_written_is_what_is_meant(text: str, search: Search) -> None:
         ("vmid:99", "a VMID goes from 100"),
         ("vmid:101,web", "'web' is no value of vmid"),
         ("vmid:110-105", "a range goes upwards"),
-        ('name:"web', "At character 6: '\"' is not expected"),
+        ('name:"web', "At character 6: a quote begins here that has no end"),
+        ('"web', "At character 1: a quote begins here that has no end"),
         ('"a"b', "At character 4: 'b' is not expected; quotes stand around a whole value."),
         ("a:b c:d", "At character 5: there is no word 'c'."),
         ("x" * (LONGEST_SELECTION + 1), "characters; 4000 are the most"),

@@ -35,8 +35,6 @@ _TERM = re.compile(
 _NARROWS = re.compile(r"\s+(?:\+\s*)?|\+")
 _COMMA = re.compile(r"\s*,\s*")
 _ESCAPED = re.compile(r"\\(.)")
-
-
 _NONE = Term(TEXT, ())
 
 
@@ -101,6 +99,7 @@ class _Written:
     is_another_value: bool = False
     """It belongs to the term before it."""
     has_word: bool = False
+    """Its own, or that of the term whose value it is."""
     term: Term = _NONE
     fault: str = ""
 
@@ -118,8 +117,7 @@ def _terms(text: str) -> Iterator[_Written]:
         match = _TERM.match(text, position, end)
         written = _Written(position + 1, begins_part=is_after_comma)
         if match is None or match.end() == position:
-            nothing = "nothing stands here" if position < end else "nothing stands at the end"
-            written.fault = f"{nothing}; a VMID, a range of them, WORD:VALUE or a text is expected."
+            written.fault = _unexpected(text, position, end)
         else:
             _read(written, match, before if is_after_comma else None)
             position = match.end()
@@ -129,10 +127,20 @@ def _terms(text: str) -> Iterator[_Written]:
         separator = comma or narrows
         if separator is None:
             if position < end:
-                fault = f"{text[position]!r} is not expected; quotes stand around a whole value."
-                yield _Written(position + 1, fault=fault)
+                yield _Written(position + 1, fault=_unexpected(text, position, end))
             return
         is_after_comma, position = comma is not None, separator.end()
+
+
+def _unexpected(text: str, position: int, end: int) -> str:
+    """Return what is wrong where no term or separator can be read."""
+    match text[position:end][:1]:
+        case '"':
+            return "a quote begins here that has no end, or that does not stand around a whole value."
+        case "" | ",":
+            return "nothing stands here; a VMID, a range of them, WORD:VALUE or a text is expected."
+        case letter:
+            return f"{letter!r} is not expected; quotes stand around a whole value."
 
 
 def _read(written: _Written, match: re.Match[str], before: _Written | None) -> None:

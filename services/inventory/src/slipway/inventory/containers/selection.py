@@ -69,8 +69,12 @@ def refused(message: str) -> SelectionInvalid:
 
 def _unnamed(part: Part) -> str:
     texts = [term.values[0] for term in part if term.word == TEXT and not term.is_negated]
-    what = f"The text {shown(as_written(texts[0]))} alone does" if texts else "What '-' leaves out alone does"
+    what = (
+        f"The text {shown(as_written(texts[0]))} alone"
+        if texts
+        else "A part in which all terms begin with '-'"
+    )
     return (
-        f"{what} not say which containers are to be changed: name them by a VMID, a range like 105-110, or"
-        " WORD:VALUE, like name:web-*; name:* is all of them."
+        f"{what} does not say which containers are to be changed. Name them by a VMID, a range like 105-110,"
+        " or WORD:VALUE, like name:web-*; name:* is all of them."
     )
