@@ -69,6 +69,8 @@ class NodeFacts(Value):
     """When it last changed enough to be published."""
     is_ssh_usable: bool = False
     ssh_problem: str | None = None
+    ssh_limits: str | None = None
+    """What the node's forced command binds the SSH key to, in its words; None: the key is not bound."""
     looked_at: Moment | None = None
     """When it was last seen in order; None if that is not known."""
     outage: Outage | None = None

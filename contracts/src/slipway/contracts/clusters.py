@@ -11,6 +11,7 @@ from pydantic import Field
 
 from slipway.contracts.cluster_facts import ClusterFacts, NodeFacts, VmidRange
 from slipway.contracts.message import Event, Id, Moment, Query, Value
+from slipway.contracts.tiers import Tier
 from slipway.contracts.values import Outage, Sealed
 
 
@@ -45,6 +46,8 @@ class ClusterSpec(Value):
     nodes: Mapping[str, SshNode] = Field(default_factory=dict)
     vmids: VmidRange | None = None
     """None is all that Proxmox takes, from 100."""
+    tier: Tier = Tier.FULL
+    """How much Slipway may do there; below full there is no SSH access."""
 
 
 class ClusterSecrets(Value):
@@ -83,7 +86,10 @@ class TestCluster(Query[ClusterFacts]):
     known_endpoints: tuple[str, ...] = ()
     """Those that were in use before: they are not tried once more."""
     needs_ssh: bool = True
-    """Refuse it if no node that was tried can be used over SSH; otherwise that is a finding."""
+    """Refuse it if no node that was tried can be used over SSH; otherwise that is a finding.
+
+    Below tier full no SSH is tried at all.
+    """
 
 
 class Cluster(Value):
@@ -106,6 +112,7 @@ class Cluster(Value):
     offered_host_keys: Mapping[str, str] = Field(default_factory=dict)
     vmids: VmidRange | None = None
     """The VMIDs that Slipway chooses from; None is all."""
+    tier: Tier = Tier.FULL
     created_at: Moment
     looked_at: Moment | None = None
     """When it last answered; None if that is not known."""
@@ -215,6 +222,8 @@ class ChangeClusterAccess(Query[Cluster]):
     ca: str | None = None
     ssh_username: str | None = None
     ssh_port: int | None = None
+    tier: Tier | None = None
+    """A tier below full removes the SSH login; full needs one, here or stored."""
     secrets: ClusterSecrets = ClusterSecrets()
     """Sealed to inventory; owner = what `cluster` says."""
 

@@ -12,6 +12,7 @@ from slipway.contracts.clusters import SshNode
 from slipway.contracts.container_specs import ContainerSpec, MountSpec, NetworkSpec, PackageSpec
 from slipway.contracts.job_kinds import KINDS, AnyArgs, Args, JobKind, NoArgs
 from slipway.contracts.message import Id
+from slipway.contracts.tiers import Tier
 from slipway.contracts.values import OnFailure, Phase
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -147,7 +148,10 @@ class ClusterBody(_Body):
     password: SecretStr | None = None
     tls_fingerprint: str | None = None
     ca: str | None = None
-    ssh: SshBody
+    tier: Tier = Tier.FULL
+    """How much Slipway may do there: observe, operate or full."""
+    ssh: SshBody = SshBody()
+    """Needed at tier full, and refused below it."""
 
 
 class SshLoginBody(_Body):
@@ -172,6 +176,8 @@ class ClusterAccessBody(_Body):
     password: SecretStr | None = None
     tls_fingerprint: str | None = None
     ca: str | None = None
+    tier: Tier | None = None
+    """Another tier; one below full removes the SSH login."""
     ssh: SshLoginBody = SshLoginBody()
 
 

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from slipway.contracts.cluster_facts import ClusterFacts
 from slipway.contracts.clusters import ChangeClusterAccess, ClusterSpec, MemberEndpoint, SshNode
 from slipway.contracts.problems import Conflict, FieldError, Invalid
+from slipway.contracts.tiers import Tier
 from slipway.inventory.faults import at, refuse
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -103,7 +104,7 @@ def member_endpoints(
 
 def changes_ssh(changes: Collection[str], secrets: Collection[str]) -> bool:
     """Return whether a change is about the SSH login, which then has to work; a new token needs none."""
-    return bool({"ssh_username", "ssh_port"} & set(changes) or _SSH & set(secrets))
+    return bool({"ssh_username", "ssh_port", "tier"} & set(changes) or _SSH & set(secrets))
 
 
 def refuse_another(before: str | None, now: str | None, accepted: str | None, *, name: str) -> None:
@@ -131,7 +132,7 @@ def refuse_another(before: str | None, now: str | None, accepted: str | None, *,
 def stored_secrets(spec: ClusterSpec, stored: Collection[str], new: Collection[str]) -> frozenset[str]:
     """Return the stored secrets that are still needed beside new ones."""
     gone = {"password"} if spec.token_id is not None else {"token_secret"}
-    if _SSH & set(new):
+    if _SSH & set(new) or not spec.tier.uses_ssh:
         gone |= _SSH
     return frozenset(stored) - gone - frozenset(new)
 
@@ -186,8 +187,15 @@ def _faults(spec: ClusterSpec, secrets: Collection[str]) -> Iterator[FieldError]
         yield FieldError(field="token_secret", message="The token needs its secret.")
     elif spec.username is not None and "password" not in secrets:
         yield FieldError(field="password", message="The user needs its password.")
-    if not _SSH & set(secrets):
-        message = "Give ssh.password or ssh.private_key: parts of the work need pct."
+    has_ssh = bool(_SSH & set(secrets))
+    if spec.tier.uses_ssh and not has_ssh:
+        message = (
+            "Give ssh.password or ssh.private_key: parts of the work need pct. Without SSH, add it with tier "
+            f"{Tier.OBSERVE} or {Tier.OPERATE}."
+        )
+        yield FieldError(field="ssh", message=message)
+    elif has_ssh and not spec.tier.uses_ssh:
+        message = f"At tier {spec.tier} there is no SSH access: leave it out, or send tier {Tier.FULL}."
         yield FieldError(field="ssh", message=message)
     if not _USERNAME.fullmatch(spec.ssh_username):
         yield FieldError(field="ssh.username", message="A user's name on the node: root.")

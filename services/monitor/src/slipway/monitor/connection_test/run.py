@@ -15,13 +15,14 @@ from pathlib import Path
 from slipway.contracts.cluster_facts import ClusterFacts
 from slipway.contracts.clusters import ClusterSpec, TestCluster
 from slipway.contracts.problems import FieldError, SlipwayError
-from slipway.monitor.access import NEEDED_PRIVILEGES, Secrets, open_secrets
+from slipway.monitor.access import Secrets, missing_privileges, open_secrets, surplus_privileges
 from slipway.monitor.connection_test import endpoints, ssh_logins
 from slipway.monitor.connection_test.input_errors import (
     NodeNotThere,
     NotProxmox,
     as_input_error,
     privilege_missing,
+    privilege_surplus,
     unreachable,
 )
 from slipway.monitor.facts import certificates, reader
@@ -79,11 +80,11 @@ class ConnectionTest:
         for shell in shells.values():
             stack.push_async_callback(shell.aclose)
         readings, tries = await asyncio.gather(
-            reader.read(api, shells, without_shell=_without_shell(secrets), node_timeout=NODE_TIMEOUT),
-            ssh_logins.try_logins(spec, secrets, members, shells),
+            reader.read(api, shells, without_shell=_without_shell(spec, secrets), node_timeout=NODE_TIMEOUT),
+            ssh_logins.try_logins(spec, secrets, members if spec.tier.uses_ssh else (), shells),
         )
         _require_one(readings, spec)
-        if query.needs_ssh:
+        if query.needs_ssh and spec.tier.uses_ssh:
             ssh_logins.refuse_if_none_works(spec, secrets, tries)
         identity = _identity(members, readings)
         shown = tuple(each.facts.tls_fingerprint for each in readings if each.facts.tls_fingerprint)
@@ -123,16 +124,21 @@ def _of_members(query: TestCluster, nodes: AbstractSet[str]) -> ClusterSpec:
     return query.spec.model_copy(update={"nodes": there})
 
 
-def _without_shell(secrets: Secrets) -> str:
+def _without_shell(spec: ClusterSpec, secrets: Secrets) -> str | None:
+    if not spec.tier.uses_ssh:
+        return None
     if secrets.keys() & {"ssh_password", "ssh_private_key"}:
         return "Its SSH host key is not confirmed: compare the offered one and add it to the cluster."
     return "No SSH login was given: a private key or a password is needed."
 
 
 def _require(held: Mapping[str, Iterable[str]], spec: ClusterSpec) -> None:
-    missing = sorted(NEEDED_PRIVILEGES.difference(*held.values()))
+    missing = missing_privileges(spec.tier, held)
     if missing:
         raise privilege_missing(spec, f"lacks {', '.join(missing)}")
+    surplus = surplus_privileges(spec.tier, held)
+    if surplus:
+        raise privilege_surplus(spec, surplus)
 
 
 def _require_one(readings: Sequence[reader.NodeReading], spec: ClusterSpec) -> None:
