@@ -116,6 +116,8 @@ class MakeNodeAccess(Query[MadeAccess]):
     """The id that stands in all names that the script makes."""
     tier: Tier = Tier.FULL
     bounds: AccessBounds = AccessBounds()
+    own: str = ""
+    """The identity that the cluster must have; empty: it is a new one."""
     known: Mapping[str, str] = Field(default_factory=dict)
     """Identities of clusters that are known already, with their names."""
     ids: Mapping[str, str] = Field(default_factory=dict)

@@ -1,0 +1,1 @@
+../../../../../../infra/proxmox/make-token.sh
