@@ -30,6 +30,10 @@ class AccessBounds(Value):
     """Folders of the node that containers may be given."""
     devices: str = ""
     """Devices of the node that containers may be given."""
+    features: str = ""
+    """Features that reach into the node: `mount mknod force_rw_sys`."""
+    hookscripts: str = ""
+    """Hook scripts that containers may be given."""
 
 
 class NodeLogin(Value):
@@ -147,7 +151,7 @@ class AccessScript(Value):
 
 
 class GetAccessScript(Query[AccessScript]):
-    """The token script with its variables set: for a new cluster, or for new access to a known one."""
+    """The token script with its variables set: for a new cluster, for new access to one, or for its end."""
 
     subject: ClassVar[str] = "slipway.v1.query.provisioner.cluster.script"
     name: str
@@ -156,3 +160,5 @@ class GetAccessScript(Query[AccessScript]):
     address: str = ""
     tier: Tier = Tier.FULL
     bounds: AccessBounds = AccessBounds()
+    is_removal: bool = False
+    """Whether it takes away what was made under the id."""

@@ -164,6 +164,8 @@ class BoundsBody(AccessBounds):
     pool: str = Field(default="", max_length=200)
     mounts: str = Field(default="", max_length=4000)
     devices: str = Field(default="", max_length=2000)
+    features: str = Field(default="", max_length=200)
+    hookscripts: str = Field(default="", max_length=2000)
 
 
 class ProbeBody(_Body):
@@ -203,6 +205,8 @@ class ScriptBody(_Body):
     """The node's, if it shall not be its first one."""
     tier: Tier = Tier.FULL
     bounds: BoundsBody = BoundsBody()
+    is_removal: bool = False
+    """Whether it takes away what was made under the id."""
 
 
 class SshLoginBody(_Body):

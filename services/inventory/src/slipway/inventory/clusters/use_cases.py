@@ -210,7 +210,8 @@ async def decide_removal(tx: AsyncConnection, request: RemoveCluster) -> Decisio
 
 def _tested(name: str, facts: ClusterFacts) -> Mapping[str, str]:
     """Return an audit entry's details of a test."""
-    return {"name": name, "failed_checks": ", ".join(facts.failed_checks) or "none"}
+    failed = ", ".join(facts.failed_checks)
+    return {"name": name} | ({"failed_checks": failed} if failed else {})
 
 
 async def _changed(

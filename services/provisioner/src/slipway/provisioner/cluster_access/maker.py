@@ -106,6 +106,9 @@ class AccessMaker:
             tier=query.tier,
             bounds=query.bounds,
         )
+        if query.is_removal:
+            removal = script.with_variables({"ID": query.id}, "remove")
+            return AccessScript(id=query.id, script=removal, makes=())
         return AccessScript(
             id=query.id,
             script=script.with_variables(values),

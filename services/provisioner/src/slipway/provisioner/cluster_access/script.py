@@ -101,9 +101,10 @@ def command(values: Mapping[str, str], *arguments: str) -> tuple[str, ...]:
     return ("env", *(f"{field}={value}" for field, value in values.items()), "sh", "-s", *arguments)
 
 
-def with_variables(values: Mapping[str, str]) -> str:
-    """Return the script with its variables set at its beginning."""
+def with_variables(values: Mapping[str, str], *arguments: str) -> str:
+    """Return the script with its variables and arguments set at its beginning."""
     lines = "".join(f"{field}={shlex.quote(value)}\n" for field, value in values.items())
+    lines += f"{shlex.join(['set', '--', *arguments])}\n" if arguments else ""
     return f"{_FIRST_LINE}{lines}{text().removeprefix(_FIRST_LINE)}"
 
 

@@ -1,0 +1,281 @@
+"""`slipway cluster connect`, `script`, `add`, `access`, `check`: how Slipway gets into a cluster, three ways.
+
+By root's password, which is used once; by the token script that one runs on a node; by every field by hand.
+Each saves only what works, and shows the same checks. A password is read from the environment, from standard
+input or in the terminal, never from the command line, where others see it.
+"""
+
+import base64
+import gzip
+import json
+import os
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import typer
+
+from slipway.cli.checks import checks_of_refusal, report_checks
+from slipway.cli.cluster_questions import ask_for_access, ask_for_cluster, confirm_host_keys
+from slipway.cli.clusters import ClusterArgument, app, cluster_path
+from slipway.cli.errors import WrongInput
+from slipway.cli.formats import print_document
+from slipway.cli.host_trust import probe, trusted_fingerprint, trusted_host_key
+from slipway.cli.questions import NotAsked, ask_secret, has_terminal, secret_line
+from slipway.cli.session import Session, command
+from slipway.cli.terminal import put, say, warn
+from slipway.client.transport import Transport
+
+__all__ = ["app"]
+PASSWORD = "SLIPWAY_CONNECT_PASSWORD"  # noqa: S105 - a variable's name
+NameOption = Annotated[str, typer.Option("--name", help="the cluster's name in Slipway")]
+PortOption = Annotated[int, typer.Option("--port", help="of SSH")]
+ApiPortOption = Annotated[int, typer.Option("--api-port", help="of Proxmox VE's API")]
+TierOption = Annotated[str, typer.Option("--tier", help="how much Slipway may do: observe, operate or full")]
+VmidsOption = Annotated[str, typer.Option("--vmids", help="bind the SSH key to these VMIDs: 100-199,300")]
+PoolOption = Annotated[str, typer.Option("--pool", help="bind access to the guests of this pool")]
+MountsOption = Annotated[str, typer.Option("--mounts", help="folders of the node that containers may mount")]
+DevicesOption = Annotated[str, typer.Option("--devices", help="devices of the node that containers may have")]
+HostKeyOption = Annotated[
+    str | None,
+    typer.Option("--host-key", help="the SSH host key that is trusted, or its SHA256: fingerprint"),
+]
+FingerprintOption = Annotated[
+    str | None, typer.Option("--fingerprint", help="SHA-256 of the API's certificate that is trusted")
+]
+AcceptOption = Annotated[bool, typer.Option("--accept-new", help="trust whatever the machine shows")]
+FileArgument = Annotated[
+    str | None,
+    typer.Argument(help="what the token script printed; - is standard input", show_default=False),
+]
+
+
+@command(app, "connect", "connect a cluster by a node's address and root's password, which is used once")
+async def _connect(
+    session: Session,
+    address: Annotated[str, typer.Argument(help="of a node", show_default=False)],
+    *,
+    name: NameOption = "home",
+    port: PortOption = 22,
+    api_port: ApiPortOption = 8006,
+    tier: TierOption = "full",
+    vmids: VmidsOption = "",
+    pool: PoolOption = "",
+    mounts: MountsOption = "",
+    devices: DevicesOption = "",
+    host_key: HostKeyOption = None,
+    fingerprint: FingerprintOption = None,
+    accept_new: AcceptOption = False,
+) -> None:
+    bounds = {"vmids": vmids, "pool": pool, "mounts": mounts, "devices": devices}
+    body = {"name": name, "address": address, "port": port, "api_port": api_port, "tier": tier}
+    async with session.connect() as client:
+        trusted = await _trusted(client, body, host_key, fingerprint, accept_new=accept_new)
+        with checks_of_refusal():
+            cluster = await client.ask_host("/clusters/connect", {**trusted, "bounds": bounds})
+    _report(session, cluster, f"Cluster {name} is connected.")
+
+
+@command(app, "script", "print the script that makes Slipway's access on a node, and what it will make")
+async def _script(
+    session: Session,
+    *,
+    name: NameOption = "home",
+    access_id: Annotated[str | None, typer.Option("--id", help="make anew what has this id")] = None,
+    address: Annotated[str, typer.Option("--address", help="the node's, if not its first one")] = "",
+    tier: TierOption = "full",
+    vmids: VmidsOption = "",
+    pool: PoolOption = "",
+    mounts: MountsOption = "",
+    devices: DevicesOption = "",
+    remove: Annotated[str | None, typer.Option("--remove", help="take away what has this id")] = None,
+    paste: Annotated[bool, typer.Option("--paste", help="print one line to paste on the node")] = False,
+) -> None:
+    bounds = {"vmids": vmids, "pool": pool, "mounts": mounts, "devices": devices}
+    body = {"name": name, "id": remove or access_id, "address": address, "tier": tier, "bounds": bounds}
+    async with session.connect() as client:
+        made = await client.post("/clusters/script", {**body, "is_removal": remove is not None})
+    if session.form.is_whole:
+        print_document(made, session.form)
+        return
+    _explain(made, is_removal=remove is not None)
+    if paste:
+        packed = base64.b64encode(gzip.compress(made["script"].encode(), mtime=0)).decode()
+        say(f"echo {packed} | base64 -d | gunzip | sh -s")
+    elif sys.stdout.isatty():
+        say(_pipeline(remove))
+    else:
+        put(made["script"])
+
+
+@command(app, "add", "add a cluster by what the token script printed, or by answering questions")
+async def _add(
+    session: Session,
+    file: FileArgument = None,
+    *,
+    name: Annotated[str | None, typer.Option("--name", help="another name than it says")] = None,
+    endpoint: Annotated[str | None, typer.Option("--endpoint", help="another address of the API")] = None,
+    port: Annotated[int | None, typer.Option("--port", help="another port of SSH")] = None,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="save it although checks fail; it is marked with them")
+    ] = False,
+) -> None:
+    async with session.connect() as client:
+        confirmed: set[str] = set()
+        if file is not None:
+            body = _overridden(_read(file), name=name, endpoint=endpoint, port=port)
+        else:
+            _require_terminal()
+            body, confirmed = await ask_for_cluster(client, name=name, endpoint=endpoint, port=port)
+        with checks_of_refusal():
+            cluster = await client.ask_host(f"/clusters{'?anyway=true' if anyway else ''}", body)
+        if file is None:
+            cluster = {**await confirm_host_keys(client, cluster, confirmed), "checks": cluster["checks"]}
+    _report(session, cluster, f"Cluster {cluster['name']} is added.")
+
+
+@command(
+    app, "access", "give a cluster another token, key or tier: by password, by the script's output, by hand"
+)
+async def _access(
+    session: Session,
+    cluster: ClusterArgument,
+    file: FileArgument = None,
+    *,
+    connect: Annotated[
+        str | None,
+        typer.Option("--connect", help="make them on the node at this address, by root's password"),
+    ] = None,
+    port: PortOption = 22,
+    tier: Annotated[str | None, typer.Option("--tier", help="another tier: observe, operate or full")] = None,
+    vmids: VmidsOption = "",
+    pool: PoolOption = "",
+    mounts: MountsOption = "",
+    devices: DevicesOption = "",
+    host_key: HostKeyOption = None,
+    fingerprint: FingerprintOption = None,
+    accept_new: AcceptOption = False,
+) -> None:
+    path = cluster_path(cluster)
+    async with session.connect() as client:
+        present = await client.get(path)
+        if connect is not None:
+            api_port = urlsplit(present["endpoint"]).port or 8006
+            body = {"address": connect, "port": port, "api_port": api_port}
+            body["tier"] = tier or present["tier"]
+            trusted = await _trusted(client, body, host_key, fingerprint, accept_new=accept_new)
+            bounds = {"vmids": vmids, "pool": pool, "mounts": mounts, "devices": devices}
+            with checks_of_refusal():
+                changed = await client.ask_host(f"{path}/connect", {**trusted, "bounds": bounds})
+        else:
+            if file is None:
+                _require_terminal()
+                change = ask_for_access(present)
+            else:
+                change = _change(_read(file))
+            change |= {"tier": tier} if tier else {}
+            with checks_of_refusal():
+                changed = await client.put(f"{path}/access", change)
+    _report(session, changed, f"The access to cluster {changed['name']} has changed.")
+
+
+@command(app, "check", "test a cluster as it is, and show each check with what to do about it")
+async def _check(session: Session, cluster: ClusterArgument) -> int:
+    async with session.connect() as client:
+        checked = await client.ask_host(f"{cluster_path(cluster)}/check", {})
+    failed = checked["failed_checks"]
+    _report(session, checked, "Some checks failed." if failed else f"Cluster {checked['name']} passes.")
+    return 1 if failed else 0
+
+
+async def _trusted(
+    client: Transport,
+    body: Mapping[str, Any],
+    host_key: str | None,
+    fingerprint: str | None,
+    *,
+    accept_new: bool,
+) -> dict[str, Any]:
+    """Return a request with the machine's host key, once it is trusted, and with root's password."""
+    seen = await probe(client, body["address"], port=body["port"], api_port=body["api_port"])
+    pinned = trusted_fingerprint(seen, fingerprint)
+    key = trusted_host_key(seen, given=host_key, accept_new=accept_new)
+    return {**body, "host_key": key, "tls_fingerprint": pinned, "password": _password(body["address"])}
+
+
+def _password(address: str) -> str:
+    if password := os.environ.get(PASSWORD):
+        return password
+    if has_terminal():
+        return ask_secret(f"Password of root at {address}")
+    return secret_line(PASSWORD)
+
+
+def _explain(made: Mapping[str, Any], *, is_removal: bool) -> None:
+    """Say beside the output what a script will do."""
+    if is_removal:
+        warn(f"It takes away what was made under the id {made['id']}: user, token, roles and SSH key.")
+        return
+    warn(f"Run on one node as root, it makes, under the id {made['id']} and for this Slipway alone:")
+    for sentence in made["makes"]:
+        warn(f"  - {sentence}")
+
+
+def _pipeline(remove: str | None) -> str:
+    """Return the line that runs the script on a node, with the same options as this command."""
+    again = shlex.join(["slipway", *sys.argv[1:]])
+    line = f"{again} | ssh root@NODE sh -s"
+    return line if remove else f"{line} | slipway cluster add -"
+
+
+def _read(file: str) -> dict[str, Any]:
+    """Read what the token script printed, without what a login shell printed before it."""
+    if file == "-" and has_terminal():
+        warn("Paste what the script printed, and end with Ctrl-D:")
+    text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    _, opening, rest = f"\n{text}".partition("\n{")
+    try:
+        body: dict[str, Any] = json.loads(f"{opening}{rest}")
+    except ValueError as error:
+        where = "Standard input" if file == "-" else file
+        raise WrongInput(
+            f"{where} is not what the token script prints, a request that begins with {{: {error}. "
+            "`slipway cluster script` shows how it is run."
+        ) from None
+    return body
+
+
+def _overridden(
+    body: dict[str, Any], *, name: str | None, endpoint: str | None, port: int | None
+) -> dict[str, Any]:
+    changed = {**body, **{key: value for key, value in (("name", name), ("endpoint", endpoint)) if value}}
+    if port is not None and changed.get("ssh"):
+        changed["ssh"] = {**changed["ssh"], "port": port}
+    return changed
+
+
+def _change(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the change of access that the script's output stands for; addresses stay as they are."""
+    fields = ("token_id", "token_secret", "tls_fingerprint", "ca", "tier")
+    ssh = {key: value for key, value in (body.get("ssh") or {}).items() if key in {"username", "private_key"}}
+    return {key: body[key] for key in fields if key in body} | ({"ssh": ssh} if ssh else {})
+
+
+def _require_terminal() -> None:
+    if not has_terminal():
+        raise NotAsked("There is no terminal to ask in: give a file, or - for standard input.")
+
+
+def _report(session: Session, cluster: Mapping[str, Any], sentence: str) -> None:
+    """Print a cluster that was tested, with its checks."""
+    if session.form.is_whole:
+        print_document(cluster, session.form)
+    elif session.form == "name":
+        say(str(cluster["name"]))
+    report_checks(session.report, cluster["checks"])
+    session.report(sentence)
+    if cluster["failed_checks"]:
+        warn(f"It is marked with the checks that failed: {', '.join(cluster['failed_checks'])}.")
