@@ -9,6 +9,7 @@ import base64
 import gzip
 import json
 import os
+import re
 import shlex
 import sys
 from collections.abc import Mapping
@@ -132,8 +133,8 @@ async def _add(
             body, confirmed = await ask_for_cluster(client, name=name, endpoint=endpoint, port=port)
         with checks_of_refusal():
             cluster = await client.ask_host(f"/clusters{'?anyway=true' if anyway else ''}", body)
-        if file is None:
-            cluster = {**await confirm_host_keys(client, cluster, confirmed), "checks": cluster["checks"]}
+        if file is None and await confirm_host_keys(client, cluster, confirmed):
+            cluster = await client.ask_host(f"{cluster_path(cluster['id'])}/check", {})
     _report(session, cluster, f"Cluster {cluster['name']} is added.")
 
 
@@ -180,6 +181,12 @@ async def _access(
             with checks_of_refusal():
                 changed = await client.put(f"{path}/access", change)
     _report(session, changed, f"The access to cluster {changed['name']} has changed.")
+    former = re.fullmatch(r"slipway-([a-z0-9]+)@pve!main", present["token_id"] or "")
+    if connect is None and former and changed["token_id"] != present["token_id"]:
+        session.report(
+            "The former access is still on the node; this takes it away: "
+            f"slipway cluster script --remove {former[1]} | ssh root@NODE sh -s"
+        )
 
 
 @command(app, "check", "test a cluster as it is, and show each check with what to do about it")

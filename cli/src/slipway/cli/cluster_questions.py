@@ -58,8 +58,12 @@ def ask_for_access(cluster: Mapping[str, Any]) -> dict[str, Any]:
 
 async def confirm_host_keys(
     client: Transport, cluster: Mapping[str, Any], confirmed: AbstractSet[str]
-) -> Mapping[str, Any]:
-    """Confirm the host keys of a cluster's nodes: those that were compared, and others by asking."""
+) -> bool:
+    """Confirm the host keys of a cluster's nodes: those that were compared, and others by asking.
+
+    Return whether there were any.
+    """
+    are_any = False
     for node, key in cluster["offered_host_keys"].items():
         is_same = any(key.split()[:2] == each.split()[:2] for each in confirmed)
         if not is_same:
@@ -67,8 +71,9 @@ async def confirm_host_keys(
             warn("On the node itself, `cat /etc/ssh/ssh_host_ed25519_key.pub` shows the right one.")
         if is_same or agreed("Are they the same? [y/N] ", default=False):
             path = f"{cluster_path(cluster['id'])}/nodes/{quote(node, safe='')}/host-key"
-            cluster = await client.put(path, {"host_key": key})
-    return cluster
+            await client.put(path, {"host_key": key})
+            are_any = True
+    return are_any
 
 
 def _compared_fingerprint(seen: Mapping[str, Any]) -> str:

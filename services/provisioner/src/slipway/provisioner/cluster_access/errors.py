@@ -36,9 +36,21 @@ class NotNode(Invalid):
 
 
 class KnownCluster(Conflict):
-    """The node belongs to a cluster that Slipway has, or to another one than it should."""
+    """The node belongs to a cluster that Slipway has already."""
 
     code = "cluster.exists"
+
+
+class OfAnotherCluster(Conflict):
+    """The node belongs to another cluster than the one that shall get new access."""
+
+    code = "cluster.another"
+
+
+class BoundsInvalid(Invalid):
+    """A variable of the token script can't be like that."""
+
+    code = "connect.bounds-invalid"
 
 
 class ScriptFailed(Failed):

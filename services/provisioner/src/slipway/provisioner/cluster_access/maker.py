@@ -27,6 +27,7 @@ from slipway.provisioner.cluster_access.errors import (
     NodeSilent,
     NotNode,
     NotRoot,
+    OfAnotherCluster,
     PasswordRefused,
     ScriptFailed,
     fail,
@@ -158,7 +159,7 @@ def _refuse_known(query: MakeNodeAccess, look: script.Look) -> None:
     """Refuse a node of a cluster that Slipway has already, before its token is replaced."""
     if query.own and look.identity and look.identity != query.own:
         raise fail(
-            KnownCluster,
+            OfAnotherCluster,
             CheckName.NODE_SCRIPT,
             f"{query.login.address} belongs to another cluster than {query.name}: {look.identity}.",
             f"Give the address of a node of {query.name}, or connect this one under a name of its own.",

@@ -12,8 +12,9 @@ from typing import Any
 from pydantic import SecretStr
 
 from slipway.contracts.connections import AccessBounds
-from slipway.contracts.problems import FieldError, Invalid
+from slipway.contracts.problems import FieldError
 from slipway.contracts.tiers import TIERS, Tier
+from slipway.provisioner.cluster_access.errors import BoundsInvalid
 
 LOOK = b"""
 [ "$(id -u)" = 0 ] || { echo not-root; exit 0; }
@@ -72,7 +73,7 @@ def variables(
     """Return the script's variables that are set.
 
     Raises:
-        Invalid: names what can't be one.
+        BoundsInvalid: names what can't be one.
     """
     values = {
         "ID": access_id,
@@ -88,9 +89,8 @@ def variables(
         wrong.append("ID")
     if wrong:
         message = f"One line of at most {_MOST_VALUE} characters; an id is 1 to 20 small letters and digits."
-        raise Invalid(
+        raise BoundsInvalid(
             f"{', '.join(map(str.lower, wrong))}: {message}",
-            code="connect.bounds-invalid",
             errors=[FieldError(field=field.lower(), message=message) for field in wrong],
         )
     return {field: value for field, value in values.items() if value}
