@@ -1,8 +1,8 @@
 """Questions in a terminal: a word, a secret, yes or no. Without a terminal nothing is asked."""
 
-import getpass
 import signal
 import sys
+import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -27,8 +27,10 @@ def ask(question: str, *, default: str = "") -> str:
 
 def ask_secret(question: str) -> str:
     """Ask for a secret, which is not shown."""
-    with _interruptible():
-        return getpass.getpass(f"{question}: ")
+    sys.stderr.write(f"{question}: ")
+    sys.stderr.flush()
+    with _interruptible(), _without_echo(sys.stdin.fileno()):
+        return sys.stdin.readline().rstrip("\r\n")
 
 
 def secret_line(variable: str) -> str:
@@ -41,6 +43,19 @@ def secret_line(variable: str) -> str:
     if not line:
         raise NotAsked(f"There is no password: set {variable}, or write it to standard input as one line.")
     return line
+
+
+@contextmanager
+def _without_echo(terminal: int) -> Iterator[None]:
+    """Show nothing that is typed; what was typed before the question counts."""
+    before = termios.tcgetattr(terminal)
+    silent = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
+    try:
+        termios.tcsetattr(terminal, termios.TCSADRAIN, silent)
+        yield
+    finally:
+        termios.tcsetattr(terminal, termios.TCSADRAIN, before)
+        sys.stderr.write("\n")
 
 
 @contextmanager

@@ -107,6 +107,7 @@ class Scripts:
             if source.exists():
                 shutil.copyfile(source, target)
         if to_view:
+            self._tell_quorum()
             (pve / "priv/authorized_keys").touch()
             for name, path in self._machine.certificates.files().items():
                 target = pve / name
@@ -114,6 +115,15 @@ class Scripts:
                     shutil.copyfile(path, target)
                 else:
                     target.unlink(missing_ok=True)
+
+    def _tell_quorum(self) -> None:
+        """Let the lab's `pveum` know whether the cluster takes changes: most of its nodes are online."""
+        members = self._machine.members.values()
+        lost = self._folder / "upper/share/lab/no-quorum"
+        if 2 * sum(one.is_online for one in members) > len(members):
+            lost.unlink(missing_ok=True)
+        else:
+            lost.touch()
 
 
 def authorized_keys(shared_folder: Path) -> str:
