@@ -52,6 +52,11 @@ class Shell:
             code = await self._run_one(command, streams)
         return code
 
+    async def call(self, words: Sequence[str], streams: Streams) -> int:
+        """Run a program that the lab has, by its name and arguments."""
+        self._machine.remote_processes += 1
+        return await self._builtins[words[0]](words[1:], streams)
+
     async def _run_one(self, command: Command, streams: Streams) -> int:
         self._machine.remote_processes += 1
         redirected = Redirected(streams, command)
