@@ -115,7 +115,7 @@ async def test_says_what_keeps_it_out(node: Node, changes: dict[str, str], code:
     assert (refused.value.code, failed.name) == (code, check)
     assert failed.remedy
     assert node.lab.root_password not in refused.value.message
-    assert not (node.lab.data / "shared/pve/user.cfg").exists()
+    assert not (node.lab.data / "host/etc/pve/user.cfg").exists()
 
 
 async def test_a_known_cluster_is_refused_before_anything_is_made(node: Node) -> None:
@@ -127,7 +127,7 @@ async def test_a_known_cluster_is_refused_before_anything_is_made(node: Node) ->
 
     assert refused.value.code == "cluster.exists"
     assert await node.status(made) == 200
-    assert "other" not in (node.lab.data / "shared/pve/user.cfg").read_text()
+    assert "other" not in (node.lab.data / "host/etc/pve/user.cfg").read_text()
 
 
 async def test_a_script_that_fails_says_why_in_proxmox_own_words(node: Node) -> None:

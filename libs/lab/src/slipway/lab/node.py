@@ -29,6 +29,7 @@ from slipway.lab.host.storages import Storage
 from slipway.lab.listening import Listening
 from slipway.lab.others import Others
 from slipway.lab.settings import Timings
+from slipway.lab.ssh.paths import FOLDER
 from slipway.lab.ssh.scripts import PVE
 
 log = logging.getLogger(__name__)
@@ -241,7 +242,7 @@ class Lab:
             password=self.root_password,
             key=key,
             tokens=(service, strong),
-            accounts=Accounts(self.data / "shared" / PVE),
+            accounts=Accounts(self.data / FOLDER / PVE),
             faults=self.faults,
         )
 

@@ -1,34 +1,28 @@
-"""Scripts that root runs on the node for real: `sh -s`, in a private view of a machine.
+"""Scripts that root runs on the pretend host for real (`sh -s`): they need more than the lab's own shell.
 
-A script needs more than the lab's own shell speaks, so a real `sh` runs it, in the namespaces of a simulated
-guest that stands for the node itself: its files are those that a script finds on a node (`/etc/pve`, the SSH
-host key, root's `authorized_keys`), and `pveum` is the lab's. What it leaves in `/etc/pve` is then what all
-nodes of the cluster have. Of the machine under the lab nothing is reachable but its programs.
-
-The view is made when the first script comes, and goes on with the folder that it had.
+A real `sh` runs them in the view in which forced commands run (`forced`). Before, the host gets the files
+that a script finds on a node: certificates, the SSH host key, and root's `authorized_keys`, which is a link
+into the cluster's own file system, `/etc/pve`. What a script leaves there is then what all nodes have.
 """
 
 import asyncio
-import contextlib
 import shutil
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 
-from slipway.lab.access.actors import ALL_PRIVILEGES
-from slipway.lab.guests.protocol import GuestError, GuestSpec
-from slipway.lab.guests.simulated.backend import SimulatedGuests
 from slipway.lab.host.machine import Machine
-from slipway.lab.ssh.attach import pump
+from slipway.lab.ssh.forced import execute
+from slipway.lab.ssh.paths import FOLDER
 from slipway.lab.ssh.streams import Streams
 
-PVE = "pve"
-"""The folder of the cluster's shared files that stands for `/etc/pve`."""
-SHARED = ("user.cfg", "priv/token.cfg", "priv/authorized_keys")
-PROGRAMS = ("pveum",)
-_THE_NODE = 1
-"""Its number in the backend, which no guest can have."""
-_FAILED = 255
+PVE = "etc/pve"
+KEYS = "root/.ssh/authorized_keys"
+_NO_QUORUM = "run/lab-no-quorum"
+_MOST_BYTES = 1 << 20
+
+
+class TooLong(OSError):
+    """More was sent than a script has."""
 
 
 class Scripts:
@@ -37,116 +31,76 @@ class Scripts:
     def __init__(self, machine: Machine, host_key: str) -> None:
         self._machine = machine
         self._host_key = host_key
-        self._view = SimulatedGuests(machine.folder / "node-view")
-        self._folder = machine.folder / "node-view" / "simulated" / str(_THE_NODE)
-        self._is_open = False
         self._lock = asyncio.Lock()
 
     async def run(self, argv: Sequence[str], streams: Streams) -> int:
-        """Run a program of the node with these streams; return its exit code."""
+        """Run a program of the node to its end; return its exit code."""
+        script = await _read(streams)
         async with self._lock:
-            try:
-                await self._prepare()
-                self._copy(to_view=True)
-                process = await self._view.execute(_THE_NODE, argv)
-            except (GuestError, OSError) as error:
-                await streams.err(f"the lab's node can't run scripts: {error}\n".encode())
-                return _FAILED
-            try:
-                await pump(process, streams, None)
-            except BaseException:
-                process.terminate()
-                raise
-            code = await process.wait()
-            self._copy(to_view=False)
-            return code
+            host = self._machine.folder / FOLDER
+            self._lay_out(host)
+            done = await execute(host, self._machine.node, argv, environment={}, stdin=script)
+            self._share(host)
+        await streams.out(done.out)
+        await streams.err(done.errors)
+        return done.code
 
-    async def close(self) -> None:
-        """End what still runs."""
-        if self._is_open:
-            await self._view.close()
-
-    async def _prepare(self) -> None:
-        if not self._is_open:
-            await self._view.open()
-            self._is_open = True
-        if self._view.is_running(_THE_NODE):
-            return
-        if not self._folder.is_dir():
-            await self._view.create(_spec(self._machine.node, (await self._view.templates())[0]))
-        await asyncio.to_thread(self._lay_out)
-        await self._view.start(_THE_NODE)
-
-    def _lay_out(self) -> None:
+    def _lay_out(self, host: Path) -> None:
         """Write the files that a node has."""
-        programs, tree = self._folder / "upper", self._folder / "root"
-        for name in PROGRAMS:
-            source = resources.files("slipway.lab.host").joinpath("programs", name)
-            target = programs / "sbin" / name
-            target.write_bytes(source.read_bytes())
-            target.chmod(0o755)
-        (programs / "share" / "lab").mkdir(parents=True, exist_ok=True)
-        known = "".join(f"{each}\n" for each in sorted(ALL_PRIVILEGES))
-        (programs / "share" / "lab" / "privileges").write_text(known)
-        for name in ("etc/pve/local", "etc/pve/priv", "etc/ssh", "root/.ssh"):
-            (tree / name).mkdir(parents=True, exist_ok=True)
         name = self._machine.node
-        (tree / "etc" / "hosts").write_text(f"127.0.0.1 localhost\n{self._machine.address} {name}\n")
-        (tree / "etc/ssh/ssh_host_ed25519_key.pub").write_text(f"{self._host_key} root@{name}\n")
-        keys = tree / "root/.ssh/authorized_keys"
-        if not keys.is_symlink():
-            keys.unlink(missing_ok=True)
-            keys.symlink_to("/etc/pve/priv/authorized_keys")
-
-    def _copy(self, *, to_view: bool) -> None:
-        """Carry the cluster's shared files into the view, or what a script made of them back."""
-        pve, shared = self._folder / "root/etc/pve", self._machine.shared_folder / PVE
-        for name in SHARED:
-            source, target = (shared / name, pve / name) if to_view else (pve / name, shared / name)
-            target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        files = {
+            "etc/hosts": f"127.0.0.1 localhost\n{self._machine.address} {name}\n",
+            "etc/passwd": "root:x:0:0:root:/root:/bin/bash\n",
+            "etc/ssh/ssh_host_ed25519_key.pub": f"{self._host_key} root@{name}\n",
+        }
+        for path, text in files.items():
+            (host / path).parent.mkdir(parents=True, exist_ok=True)
+            (host / path).write_text(text)
+        for path, source in self._machine.certificates.files().items():
+            target = host / PVE / path
+            target.parent.mkdir(parents=True, exist_ok=True)
             if source.exists():
                 shutil.copyfile(source, target)
-        if to_view:
-            self._tell_quorum()
-            (pve / "priv/authorized_keys").touch()
-            for name, path in self._machine.certificates.files().items():
-                target = pve / name
-                if path.exists():
-                    shutil.copyfile(path, target)
-                else:
-                    target.unlink(missing_ok=True)
-
-    def _tell_quorum(self) -> None:
-        """Let the lab's `pveum` know whether the cluster takes changes: most of its nodes are online."""
+            else:
+                target.unlink(missing_ok=True)
+        _link_keys(host)
         members = self._machine.members.values()
-        lost = self._folder / "upper/share/lab/no-quorum"
+        lost = host / _NO_QUORUM
+        lost.parent.mkdir(exist_ok=True)
         if 2 * sum(one.is_online for one in members) > len(members):
             lost.unlink(missing_ok=True)
         else:
             lost.touch()
 
+    def _share(self, host: Path) -> None:
+        """Give the other nodes what the cluster's own file system holds now."""
+        for machine in self._machine.neighbours:
+            other = machine.folder / FOLDER
+            if other == host:
+                continue
+            shutil.rmtree(other / PVE / "priv", ignore_errors=True)
+            shutil.copytree(host / PVE / "priv", other / PVE / "priv")
+            if (host / PVE / "user.cfg").exists():
+                shutil.copyfile(host / PVE / "user.cfg", other / PVE / "user.cfg")
+            _link_keys(other)
 
-def authorized_keys(shared_folder: Path) -> str:
-    """Read root's `authorized_keys`, which all nodes of the cluster have."""
-    with contextlib.suppress(FileNotFoundError):
-        return (shared_folder / PVE / "priv/authorized_keys").read_text(encoding="utf-8")
-    return ""
+
+def _link_keys(host: Path) -> None:
+    """Make root's `authorized_keys` the link that it is on a node."""
+    keys, shared = host / KEYS, host / PVE / "priv/authorized_keys"
+    for path in (keys, shared):
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not keys.is_symlink():
+        if keys.exists():
+            keys.replace(shared)
+        keys.symlink_to("../../etc/pve/priv/authorized_keys")
+    shared.touch()
 
 
-def _spec(node: str, template: Path) -> GuestSpec:
-    return GuestSpec(
-        vmid=_THE_NODE,
-        hostname=node,
-        template=template,
-        unprivileged=True,
-        cores=1,
-        memory_mib=64,
-        swap_mib=0,
-        networks=(),
-        nameserver=None,
-        searchdomain=None,
-        timezone=None,
-        password=None,
-        ssh_public_keys=None,
-        environment={},
-    )
+async def _read(streams: Streams) -> bytes:
+    script = b""
+    while chunk := await streams.read():
+        script += chunk
+        if len(script) > _MOST_BYTES:
+            raise TooLong
+    return script

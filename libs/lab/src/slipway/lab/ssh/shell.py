@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from slipway.lab.host.machine import Machine
 from slipway.lab.ssh import paths
 from slipway.lab.ssh.pct import Pct
-from slipway.lab.ssh.scripts import Scripts
 from slipway.lab.ssh.streams import Redirected, Streams
 from slipway.lab.ssh.words import BadLine, Command, parse
 
@@ -23,9 +22,9 @@ _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 class Shell:
     """Runs command lines."""
 
-    def __init__(self, machine: Machine, pct: Pct, scripts: Scripts) -> None:
+    def __init__(self, machine: Machine, pct: Pct, run_script: Builtin) -> None:
         self._machine = machine
-        self._scripts = scripts
+        self._run_script = run_script
         self._builtins: dict[str, Builtin] = {
             "pct": pct.run,
             "echo": _echo,
@@ -57,6 +56,11 @@ class Shell:
             code = await self._run_one(command, streams)
         return code
 
+    async def call(self, words: Sequence[str], streams: Streams) -> int:
+        """Run a program that the lab has, by its name and arguments."""
+        self._machine.remote_processes += 1
+        return await self._builtins[words[0]](words[1:], streams)
+
     async def _run_one(self, command: Command, streams: Streams) -> int:
         self._machine.remote_processes += 1
         redirected = Redirected(streams, command)
@@ -72,7 +76,7 @@ class Shell:
 
     async def _sh(self, arguments: Sequence[str], streams: Streams) -> int:
         if arguments[:1] in (["-s"], []):
-            return await self._scripts.run(["sh", *arguments], streams)
+            return await self._run_script(["sh", *arguments], streams)
         if len(arguments) < 2 or arguments[0] not in ("-c", "-lc", "-ec"):  # noqa: PLR2004 - flag and line
             await streams.err(b"sh: the lab's shell runs only -c\n")
             return SYNTAX
@@ -83,7 +87,7 @@ class Shell:
         if list(arguments[named : named + 2]) not in (["sh", "-s"], ["bash", "-s"]):
             await streams.err(b"env: the lab's shell sets variables for `sh -s` only\n")
             return NOT_FOUND
-        return await self._scripts.run(["env", *arguments], streams)
+        return await self._run_script(["env", *arguments], streams)
 
     async def _realpath(self, arguments: Sequence[str], streams: Streams) -> int:
         return await paths.realpath(self._machine.folder / paths.FOLDER, arguments, streams)

@@ -118,7 +118,7 @@ def made(access_id: str, tier: Tier, bounds: AccessBounds) -> tuple[str, ...]:
     ]
     if tier.uses_ssh:
         limits = ", ".join(f"{field} {value}" for field, value in bounds if value)
-        bound = f"bound to {limits}" if limits else "which Slipway uses for pct"
+        bound = f"bound to {limits}" if limits else "not bound: whoever has it is root on every node"
         sentences.append(f"an SSH key slipway-{access_id} in root's authorized_keys, {bound}")
     return tuple(sentences)
 
