@@ -285,8 +285,6 @@ def _report(session: Session, cluster: Mapping[str, Any], sentence: str) -> None
     report_checks(session.report, cluster["checks"])
     session.report(sentence)
     if any(each["is_ssh_usable"] and not each["ssh_limits"] for each in cluster["nodes"]):
-        warn(
-            "Its SSH key is not bound: with it, Slipway could do anything on the nodes. --vmids or --pool binds it."
-        )
+        warn("Its SSH key is not bound: whoever has it is root on the nodes. --vmids or --pool binds it.")
     if cluster["failed_checks"]:
         warn(f"It is marked with the checks that failed: {', '.join(cluster['failed_checks'])}.")

@@ -58,12 +58,12 @@ class ClusterConnector:
             return stored
         rules.check_login(query.name, query.login, query.api_port)
         password = self.handlers.secret_broker.receive(query.password, owner=query.name, field="password")
-        cluster = await self._known(query)
         new_id = secrets.token_hex(4)
         made: MadeAccess | None = None
         # What is saved on the way belongs to this request, which alone may be repeated under its key.
         inner = replace(call, idempotency_key=None)
         try:
+            cluster = await self._known(query)
             made = await self.handlers.bus.ask(await self._making(query, password, new_id, cluster))
             saved = await self._saved(query, made, cluster, inner)
         except SlipwayError as error:
