@@ -24,6 +24,7 @@ NOUNS: Mapping[str, str] = {
     "job": "slipway.cli.jobs:app",
     "cluster": "slipway.cli.cluster_access:app",
     "node": "slipway.cli.nodes:app",
+    "access": "slipway.cli.tiers:app",
     "template": "slipway.cli.templates:app",
     "audit": "slipway.cli.audit:app",
     "jobs": "slipway.cli.jobs:plural",

@@ -40,6 +40,14 @@ class TierTooLow(Conflict):
     code = "cluster.tier"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Theft:
+    """What somebody with all secrets of a Slipway could do to a cluster."""
+
+    could: tuple[str, ...]
+    could_not: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class TierSpec:
     """Everything that is true of a tier."""
@@ -50,10 +58,24 @@ class TierSpec:
     _: KW_ONLY
     privileges: Mapping[str, frozenset[str]]
     """Of the token, by path in Proxmox; exactly these."""
-    stolen: tuple[str, ...]
-    """What could be done with a stolen Slipway and all its secrets, beside that of the tiers before."""
-    not_stolen: tuple[str, ...]
-    """What could not."""
+    theft: Theft
+    """By the token; beside what is possible at the tiers before."""
+
+
+BOUND = Theft(
+    could=(
+        "be root in each container within the limits of the SSH key, and delete it",
+        "hand such a container the mount paths and devices that are listed",
+        "read the disks of each container that the token may clone or restore, in a copy within the limits",
+    ),
+    could_not=(
+        "run a command on a node, read or write its files, or forward a port",
+        "touch a container out of the limits over SSH",
+    ),
+)
+"""By an SSH key that is bound to the forced command of the token script."""
+UNBOUND = Theft(could=("be root on the nodes by the SSH login, which is not bound: that is everything",))
+"""By any other SSH login."""
 
 
 def _privileges(vms: str, storage: str, sdn: str) -> Mapping[str, frozenset[str]]:
@@ -74,31 +96,35 @@ _SPECS = (
         Tier.OBSERVE,
         "Slipway shows nodes, guests, storages and what is wrong; it changes nothing and logs in nowhere.",
         privileges=_privileges("Audit", "Audit", "Audit"),
-        stolen=(
-            "read names, configs, notes, addresses and load of every guest and node in Proxmox",
-            "read which backups, archives, networks and pools there are",
-        ),
-        not_stolen=(
-            "change, start or stop anything in Proxmox",
-            "read what is inside guests, on disks or in backups",
-            "log in to a node",
+        theft=Theft(
+            could=(
+                "read names, configs, notes, addresses and load of every guest and node",
+                "read which backups, archives, networks and pools there are",
+            ),
+            could_not=(
+                "change, start or stop anything",
+                "read what is inside guests, on disks or in backups",
+                "log in to a node",
+            ),
         ),
     ),
     TierSpec(
         Tier.OPERATE,
-        "Slipway also starts and stops containers, takes and restores snapshots, and makes backups.",
+        "Slipway also starts and stops containers, takes snapshots and goes back to them, and makes backups.",
         privileges=_privileges(
             "Audit Backup PowerMgmt Snapshot Snapshot.Rollback", "AllocateSpace Audit", "Audit"
         ),
-        stolen=(
-            "start and stop every guest of the cluster, virtual machines included",
-            "roll a guest back to a snapshot, and delete its snapshots and backups: data is lost",
-            "fill storages with snapshots and backups",
-        ),
-        not_stolen=(
-            "create, change, move or delete a guest",
-            "read what is inside guests, on disks or in backups",
-            "log in to a node",
+        theft=Theft(
+            could=(
+                "start and stop every guest, virtual machines included",
+                "roll guests back to snapshots, and delete snapshots and backups: data is lost",
+                "fill storages with snapshots and backups",
+            ),
+            could_not=(
+                "create, change, move or delete a guest",
+                "read what is inside guests, on disks or in backups",
+                "log in to a node",
+            ),
         ),
     ),
     TierSpec(
@@ -110,16 +136,23 @@ _SPECS = (
             "AllocateSpace AllocateTemplate Audit",
             "Audit Use",
         ),
-        stolen=(
-            "create, change, move and delete guests by the token: all of the cluster, or those of its POOL",
-            "with a bound SSH key: be root in each container within its limits, and delete it",
-            "with a bound SSH key: hand such a container the mount paths and devices that are listed",
-            "with an SSH key that is not bound, or a password: be root on the nodes, which is everything",
-        ),
-        not_stolen=(
-            "with a bound SSH key: run a command on a node, read or write its files, or forward a port",
-            "with a bound SSH key: touch a container out of its limits over SSH",
+        theft=Theft(
+            could=("create, change, move and delete guests by the token: all, or those of its pool",),
         ),
     ),
 )
 TIERS: Mapping[Tier, TierSpec] = MappingProxyType({spec.tier: spec for spec in _SPECS})
+
+
+def theft_at(tier: Tier, *, is_bound: bool) -> Theft:
+    """Return what a stolen Slipway could do at a tier, that of the tiers before included.
+
+    Args:
+        tier: The cluster's.
+        is_bound: Whether the SSH key is bound on every node that it opens; only tier full has one.
+    """
+    included = [spec.theft for spec in _SPECS if tier.covers(spec.tier)]
+    if tier.uses_ssh:
+        included.append(BOUND if is_bound else UNBOUND)
+    could = tuple(text for theft in included for text in theft.could)
+    return Theft(could=could, could_not=included[-1].could_not)
