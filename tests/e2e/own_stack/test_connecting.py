@@ -106,10 +106,11 @@ async def test_by_address_and_password(empty: tuple[RunningStack, Node]) -> None
     files = [each for each in stack.data.rglob("*") if each.is_file()]
     assert [each for each in files if password.encode() in each.read_bytes()] == []
     async with stack.client() as api:
-        entries = (await api.get("/api/v1/audit", params={"limit": 3})).json()["items"]
+        entries = (await api.get("/api/v1/audit", params={"limit": 4})).json()["items"]
     assert [(each["action"], each["outcome"]) for each in entries[1:]] == [
         ("cluster.connect", "done"),
         ("cluster.add", "done"),
+        ("cluster.connect", "begun"),
     ]
 
 

@@ -13,6 +13,7 @@ import re
 import shlex
 import sys
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -77,6 +78,7 @@ async def _connect(
         trusted = await _trusted(client, body, host_key, fingerprint, accept_new=accept_new)
         with checks_of_refusal():
             cluster = await client.ask_host("/clusters/connect", {**trusted, "bounds": bounds})
+        cluster = await _with_host_keys(client, cluster, {trusted["host_key"]})
     _report(session, cluster, f"Cluster {name} is connected.")
 
 
@@ -133,9 +135,11 @@ async def _add(
             body, confirmed = await ask_for_cluster(client, name=name, endpoint=endpoint, port=port)
         with checks_of_refusal():
             cluster = await client.ask_host(f"/clusters{'?anyway=true' if anyway else ''}", body)
-        if file is None and await confirm_host_keys(client, cluster, confirmed):
-            cluster = await client.ask_host(f"{cluster_path(cluster['id'])}/check", {})
+        if file != "-":
+            cluster = await _with_host_keys(client, cluster, confirmed)
     _report(session, cluster, f"Cluster {cluster['name']} is added.")
+    if file not in {None, "-"}:
+        session.report(f"{file} holds the token's secret and the SSH key: remove it.")
 
 
 @command(
@@ -193,6 +197,7 @@ async def _access(
 async def _check(session: Session, cluster: ClusterArgument) -> int:
     async with session.connect() as client:
         checked = await client.ask_host(f"{cluster_path(cluster)}/check", {})
+        checked = await _with_host_keys(client, checked, set())
     failed = checked["failed_checks"]
     _report(session, checked, "Some checks failed." if failed else f"Cluster {checked['name']} passes.")
     return 1 if failed else 0
@@ -211,6 +216,15 @@ async def _trusted(
     pinned = trusted_fingerprint(seen, fingerprint)
     key = trusted_host_key(seen, given=host_key, accept_new=accept_new)
     return {**body, "host_key": key, "tls_fingerprint": pinned, "password": _password(body["address"])}
+
+
+async def _with_host_keys(
+    client: Transport, cluster: dict[str, Any], confirmed: AbstractSet[str]
+) -> dict[str, Any]:
+    """Return the cluster, once host keys that nobody has confirmed were compared in the terminal, if any."""
+    if has_terminal() and await confirm_host_keys(client, cluster, confirmed):
+        return await client.ask_host(f"{cluster_path(cluster['id'])}/check", {})
+    return cluster
 
 
 def _password(address: str) -> str:

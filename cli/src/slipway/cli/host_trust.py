@@ -10,6 +10,7 @@ from slipway.cli.terminal import warn
 from slipway.client.transport import Transport
 
 _HASHED = "SHA256:"
+_KINDS = ("ed25519", "ecdsa", "rsa")
 
 
 class Untrusted(CommandFailed):
@@ -52,7 +53,8 @@ def trusted_host_key(seen: Mapping[str, Any], *, given: str | None, accept_new: 
             "There is no terminal to compare the SSH host key in: give it with --host-key, or accept what "
             "the machine shows with --accept-new."
         )
-    warn("On the node itself, `ssh-keygen -lf /etc/ssh/ssh_host_ed25519_key.pub` shows the right one.")
+    kind = next((each for each in _KINDS if each in key.split()[0]), "ed25519")
+    warn(f"On the node itself, `ssh-keygen -lf /etc/ssh/ssh_host_{kind}_key.pub` shows the right one.")
     if not agreed("Are they the same? [y/N] ", default=False):
         raise Untrusted("Nothing was sent to the machine.")
     return str(key)

@@ -78,7 +78,7 @@ class ConnectCluster(Query[Cluster]):
     """
 
     subject: ClassVar[str] = "slipway.v1.query.inventory.cluster.connect"
-    timeout: ClassVar[timedelta] = timedelta(seconds=110)
+    timeout: ClassVar[timedelta] = timedelta(seconds=125)
     name: str
     login: NodeLogin
     password: Sealed

@@ -64,7 +64,10 @@ class ClusterConnector:
         inner = replace(call, idempotency_key=None)
         try:
             cluster = await self._known(query)
-            made = await self.handlers.bus.ask(await self._making(query, password, new_id, cluster))
+            making = await self._making(query, password, new_id, cluster)
+            # Whatever becomes of us, it is known what may be on the node.
+            await self._audit(query, inner, outcome="begun", id=new_id)
+            made = await self.handlers.bus.ask(making)
             saved = await self._saved(query, made, cluster, inner)
         except SlipwayError as error:
             used = (access_id(made.token_id) if made else error.details.get("id")) or new_id
@@ -73,7 +76,8 @@ class ClusterConnector:
             left = None
             if made is not None or _may_have_made(error):
                 left = await self._take_back(query, password, used, error)
-            await self._audit_failure(query, inner, code=error.code, **({"left": left} if left else {}))
+            further = {"left": left} if left else {}
+            await self._audit(query, inner, outcome="failed", code=error.code, **further)
             raise
         left = await self._replaced(query, password, cluster)
         details = {**self._details(query), "token": made.token_id, **({"left": left} if left else {})}
@@ -170,9 +174,9 @@ class ClusterConnector:
         )
         return made_as
 
-    async def _audit_failure(self, query: ConnectCluster, call: Call, **further: str) -> None:
+    async def _audit(self, query: ConnectCluster, call: Call, *, outcome: str, **further: str) -> None:
         details = {**self._details(query), **further}
-        note = AuditNote(action=ACTION, target=query.name, outcome="failed", details=details)
+        note = AuditNote(action=ACTION, target=query.name, outcome=outcome, details=details)
 
         async def decide(_tx: AsyncConnection) -> Decision[None]:
             return Decision(reply=None, audit=[note])

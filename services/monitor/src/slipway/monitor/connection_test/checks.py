@@ -104,8 +104,8 @@ def _host_keys(facts: ClusterFacts, online: Sequence[NodeFacts]) -> Check:
         name=CheckName.HOST_KEYS,
         state=CheckState.FAILED,
         message=f"{_named(missing)}: SSH host key not confirmed, so no container can be made there.",
-        remedy="Compare the offered key with `cat /etc/ssh/ssh_host_ed25519_key.pub` on the node, and "
-        "confirm it: PUT /api/v1/clusters/CLUSTER/nodes/NODE/host-key.",
+        remedy="`slipway cluster check` in a terminal shows them to compare; or PUT "
+        "/api/v1/clusters/CLUSTER/nodes/NODE/host-key.",
         is_required=False,
     )
 
