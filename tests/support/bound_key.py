@@ -36,35 +36,46 @@ class BoundKey:
         return path.read_text() if path.exists() else ""
 
 
-async def run_script(lab: Lab, *arguments: str, **limits: str) -> Executed:
-    """Run the token script on the first node."""
-    host = lab.data / "host"
+@dataclass(frozen=True, slots=True)
+class PretendNode:
+    """A node of a lab, which may run in another process."""
+
+    name: str
+    host: Path
+    """Its files."""
+    host_key: str
+    certificate_authority: str
+
+    @classmethod
+    def of(cls, lab: Lab) -> "PretendNode":
+        """Return the first node of a lab."""
+        return cls(lab.name, lab.data / "host", lab.ssh_host_key, lab.certificate_authority)
+
+
+async def run_script(node: PretendNode, *arguments: str, **limits: str) -> Executed:
+    """Run the token script on a node."""
     for name, content in (
         ("root/bin/pveum", PVEUM),
         ("etc/passwd", "root:x:0:0:root:/root:/bin/bash\n"),
-        ("etc/ssh/ssh_host_ed25519_key.pub", f"{lab.ssh_host_key} root@lab\n"),
-        ("etc/pve/local/pve-ssl.pem", lab.certificate_authority),
-        ("etc/pve/pve-root-ca.pem", lab.certificate_authority),
+        ("etc/ssh/ssh_host_ed25519_key.pub", f"{node.host_key} root@lab\n"),
+        ("etc/pve/local/pve-ssl.pem", node.certificate_authority),
+        ("etc/pve/pve-root-ca.pem", node.certificate_authority),
     ):
-        path = host / name
+        path = node.host / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
-    (host / "root/bin/pveum").chmod(0o755)
-    environment = {
-        "PATH": "/root/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        "ID": ID,
-        "ADDRESS": "127.0.0.1",
-        **limits,
-    }
+    (node.host / "root/bin/pveum").chmod(0o755)
+    path = "/root/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    environment = {"PATH": path, "ID": ID, "ADDRESS": "127.0.0.1", **limits}
     argv = ["/bin/sh", "-s", *arguments]
-    return await execute(host, lab.name, argv, environment=environment, stdin=SCRIPT.read_bytes())
+    return await execute(node.host, node.name, argv, environment=environment, stdin=SCRIPT.read_bytes())
 
 
-async def bind_key(lab: Lab, **limits: str) -> BoundKey:
+async def bind_key(node: PretendNode, **limits: str) -> BoundKey:
     """Have the script make a key with limits."""
-    done = await run_script(lab, **limits)
+    done = await run_script(node, **limits)
     assert done.code == 0, done.errors.decode()
-    return BoundKey(json.loads(done.out)["ssh"]["private_key"], lab.data / "host")
+    return BoundKey(json.loads(done.out)["ssh"]["private_key"], node.host)
 
 
 @contextlib.asynccontextmanager

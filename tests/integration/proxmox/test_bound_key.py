@@ -16,7 +16,7 @@ from slipway.proxmox.files import GuestFile, deploy
 from slipway.proxmox.login import check_login
 from slipway.proxmox.pct import Pct, open_session
 from slipway.proxmox.ssh import NodeShell
-from support.bound_key import BoundKey, bind_key, login, run_script
+from support.bound_key import BoundKey, PretendNode, bind_key, login, run_script
 from support.lab import api_client, new_container, started
 
 SECONDS = timedelta(seconds=60)
@@ -34,7 +34,7 @@ async def key(lab: Lab) -> BoundKey:
         (host / name).write_text("")
     (host / "srv/open").chmod(0o777)
     (host / "srv/link").symlink_to("/etc")
-    return await bind_key(lab, **LIMITS)
+    return await bind_key(PretendNode.of(lab), **LIMITS)
 
 
 @pytest.fixture
@@ -204,10 +204,10 @@ async def test_a_pool_binds_as_well(lab: Lab, key: BoundKey) -> None:
         for pool, vmids in (("slipway", "100"), ("slipway/inner", "101"), ("slipways", "200")):
             assert (await root.post("/pools", data={"poolid": pool})).is_success
             assert (await root.put("/pools", data={"poolid": pool, "vms": vmids})).is_success
-    bound = await bind_key(lab, POOL="slipway")
+    bound = await bind_key(PretendNode.of(lab), POOL="slipway")
     async with login(lab, bound) as thief:
         codes = [(await thief.run(pct("unlock", vmid))).exit_status for vmid in ("100", "101", "200", "300")]
-    both = await bind_key(lab, POOL="slipway", VMIDS="101-200")
+    both = await bind_key(PretendNode.of(lab), POOL="slipway", VMIDS="101-200")
     async with login(lab, both) as thief:
         codes += [(await thief.run(pct("unlock", vmid))).exit_status for vmid in ("100", "101", "200")]
 
@@ -233,7 +233,7 @@ ODD: dict[str, dict[str, str]] = {
 
 async def test_odd_limits_are_refused(lab: Lab) -> None:
     """A limit that is not exactly what it seems binds nothing: the script stops before it makes anything."""
-    results = {says: await run_script(lab, **limits) for says, limits in ODD.items()}
+    results = {says: await run_script(PretendNode.of(lab), **limits) for says, limits in ODD.items()}
 
     wrong = [says for says, done in results.items() if says not in done.errors.decode() or done.out]
     assert wrong == []
@@ -245,10 +245,10 @@ async def test_a_lower_tier_and_a_removal_leave_no_key(lab: Lab, key: BoundKey) 
     keys, forced = key.host / "root/.ssh/authorized_keys", key.host / "etc/pve/priv/slipway-test"
     keys.write_text(f"ssh-ed25519 AAAA other\n{keys.read_text()}")
     was_bound = forced.exists()
-    lowered = await run_script(lab, TIER="observe")
+    lowered = await run_script(PretendNode.of(lab), TIER="observe")
     at_observe = (keys.read_text().strip(), forced.exists())
-    await bind_key(lab, **LIMITS)
-    removed = await run_script(lab, "remove")
+    await bind_key(PretendNode.of(lab), **LIMITS)
+    removed = await run_script(PretendNode.of(lab), "remove")
 
     assert (was_bound, lowered.code, removed.code) == (True, 0, 0)
     assert at_observe == (keys.read_text().strip(), forced.exists()) == ("ssh-ed25519 AAAA other", False)

@@ -154,7 +154,7 @@ async def _access(
         str | None,
         typer.Option("--connect", help="make them on the node at this address, by root's password"),
     ] = None,
-    port: PortOption = 22,
+    port: Annotated[int | None, typer.Option("--port", help="of SSH; 22 or as it is")] = None,
     tier: Annotated[str | None, typer.Option("--tier", help="another tier: observe, operate or full")] = None,
     vmids: VmidsOption = "",
     pool: PoolOption = "",
@@ -169,7 +169,7 @@ async def _access(
         present = await client.get(path)
         if connect is not None:
             api_port = urlsplit(present["endpoint"]).port or 8006
-            body = {"address": connect, "port": port, "api_port": api_port}
+            body = {"address": connect, "port": port or 22, "api_port": api_port}
             body["tier"] = tier or present["tier"]
             trusted = await _trusted(client, body, host_key, fingerprint, accept_new=accept_new)
             bounds = {"vmids": vmids, "pool": pool, "mounts": mounts, "devices": devices}
@@ -180,7 +180,7 @@ async def _access(
                 _require_terminal()
                 change = ask_for_access(present)
             else:
-                change = _change(_read(file))
+                change = _change(_read(file), port=port)
             change |= {"tier": tier} if tier else {}
             with checks_of_refusal():
                 changed = await client.put(f"{path}/access", change)
@@ -278,11 +278,11 @@ def _overridden(
     return changed
 
 
-def _change(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the change of access that the script's output stands for; addresses stay as they are."""
-    fields = ("token_id", "token_secret", "tls_fingerprint", "ca", "tier")
-    ssh = {key: value for key, value in (body.get("ssh") or {}).items() if key in {"username", "private_key"}}
-    return {key: body[key] for key in fields if key in body} | ({"ssh": ssh} if ssh else {})
+def _change(body: Mapping[str, Any], *, port: int | None) -> dict[str, Any]:
+    """Return the change of access that the script's output stands for; the API's address stays as it is."""
+    change = {key: value for key, value in body.items() if key not in {"name", "endpoint", "ssh"}}
+    ssh = {**(body.get("ssh") or {}), **({"port": port} if port else {})}
+    return change | ({"ssh": ssh} if ssh else {})
 
 
 def _require_terminal() -> None:

@@ -242,6 +242,8 @@ class ChangeClusterAccess(Query[Cluster]):
     ssh_port: int | None = None
     tier: Tier | None = None
     """A tier below full removes the SSH login; full needs one, here or stored."""
+    nodes: Mapping[str, SshNode] | None = None
+    """How these are reached over SSH, host keys included; those that are not named stay."""
     secrets: ClusterSecrets = ClusterSecrets()
     """Sealed to inventory; owner = what `cluster` says."""
 

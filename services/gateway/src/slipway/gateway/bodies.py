@@ -216,6 +216,8 @@ class SshLoginBody(_Body):
     password: SecretStr | None = None
     private_key: SecretStr | None = None
     port: int | None = Field(default=None, ge=1, le=65535)
+    nodes: Mapping[str, SshNodeBody] | None = None
+    """With their host keys; those that are not named stay."""
 
 
 class ClusterAccessBody(_Body):

@@ -93,6 +93,7 @@ class Inventory:
             **body.model_dump(exclude=_SECRET | {"ssh"}),
             ssh_username=body.ssh.username,
             ssh_port=body.ssh.port,
+            nodes=body.ssh.nodes,
             secrets=self._secrets(body, owner=cluster),
         )
         return await self._bus.ask(change)

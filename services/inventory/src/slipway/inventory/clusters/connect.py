@@ -20,7 +20,6 @@ from slipway.contracts.clusters import (
     Cluster,
     ClusterSecrets,
     ClusterSpec,
-    ConfirmHostKey,
     SshNode,
 )
 from slipway.contracts.connections import ConnectCluster, MadeAccess, MakeNodeAccess, RemoveNodeAccess
@@ -126,28 +125,20 @@ class ClusterConnector:
             "tier": query.tier,
         }
         sealed = ClusterSecrets(token_secret=made.token_secret, ssh_private_key=made.ssh_private_key)
+        reached = SshNode(address=login.address, port=login.port, host_key=login.host_key)
+        nodes = {made.node: reached} if query.tier.uses_ssh else {}
         if cluster is not None:
-            change = ChangeClusterAccess.model_validate(
-                {"cluster": query.name, **trust, "secrets": sealed}
-                | ({"ssh_username": "root"} if query.tier.uses_ssh else {})
-            )
-            node = cluster.spec.nodes.get(made.node)
-            saved = await self.handlers.change_access(change, call)
-            if query.tier.uses_ssh and (node is None or node.host_key is None):
-                key = ConfirmHostKey(cluster=query.name, node=made.node, **dict(login))
-                confirmed = await self.handlers.confirm(key, call)
-                saved = confirmed.model_copy(update={"checks": saved.checks})
+            login_now = {"ssh_username": "root", "nodes": nodes} if query.tier.uses_ssh else {}
+            change = {"cluster": query.name, **trust, **login_now, "secrets": sealed}
+            saved = await self.handlers.change_access(ChangeClusterAccess.model_validate(change), call)
         else:
-            reached = SshNode(address=login.address, port=login.port, host_key=login.host_key)
-            spec = ClusterSpec.model_validate(
-                {
-                    "name": query.name,
-                    "endpoint": rules.endpoint_of(login.address, query.api_port),
-                    **trust,
-                    "ssh_port": login.port,
-                    "nodes": {made.node: reached} if query.tier.uses_ssh else {},
-                }
-            )
+            described = {
+                "name": query.name,
+                "endpoint": rules.endpoint_of(login.address, query.api_port),
+                "ssh_port": login.port,
+                "nodes": nodes,
+            }
+            spec = ClusterSpec.model_validate({**described, **trust})
             saved = await self.handlers.add(AddCluster(spec=spec, secrets=sealed), call)
         return saved.model_copy(update={"checks": (*_MADE, *saved.checks)})
 

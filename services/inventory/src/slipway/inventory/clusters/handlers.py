@@ -137,7 +137,7 @@ class ClusterHandlers:
     async def change_access(self, query: ChangeClusterAccess, call: Call) -> Cluster:
         """Try another way to reach a cluster, then save it."""
         cluster = await self.store.stored(query.cluster)
-        changes = rules.changes_of(query)
+        changes = rules.changes_of(query, cluster.spec)
         spec = cluster.spec.model_copy(update=dict(changes))
         new = self._received(query.secrets, owner=query.cluster)
         stay = rules.stored_secrets(spec, cluster.secrets, new)

@@ -85,9 +85,11 @@ def endpoint_of(address: str, port: int) -> str:
     return f"https://{f'[{address}]' if ':' in address else address}:{port}"
 
 
-def changes_of(query: ChangeClusterAccess) -> Mapping[str, object]:
+def changes_of(query: ChangeClusterAccess, spec: ClusterSpec) -> Mapping[str, object]:
     """Return the changes of a cluster's description; a field that replaces another one clears it."""
     changes = {name: value for name, value in query if name in ClusterSpec.model_fields and value is not None}
+    if query.nodes is not None:
+        changes["nodes"] = {**spec.nodes, **query.nodes}
     gone = {other: None for name, other in _INSTEAD.items() if name in changes and other not in changes}
     return {**gone, **changes}
 
@@ -124,7 +126,7 @@ def member_endpoints(
 
 def changes_ssh(changes: Collection[str], secrets: Collection[str]) -> bool:
     """Return whether a change is about the SSH login, which then has to work; a new token needs none."""
-    return bool({"ssh_username", "ssh_port", "tier"} & set(changes) or _SSH & set(secrets))
+    return bool({"ssh_username", "ssh_port", "tier", "nodes"} & set(changes) or _SSH & set(secrets))
 
 
 def refuse_another(before: str | None, now: str | None, accepted: str | None, *, name: str) -> None:
