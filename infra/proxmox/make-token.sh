@@ -14,7 +14,8 @@
 #   ADDRESS=10.0.0.2   the node's address, or its name
 #   TIER=observe       how much Slipway may do: observe (read), operate (and power, snapshots, backups), full (all)
 # With the same ID, another TIER raises or lowers exactly. At tier full the SSH key is bound to a forced command
-# that refuses all but what Slipway does to containers within these limits, if one of the first two is given:
+# that refuses all but what Slipway does to containers within these limits, if one of the first two is given; a key
+# that is bound stays so, a run without both keeps them:
 #   VMIDS=100-199,300  the VMIDs, and / or
 #   POOL=slipway       the pool, nested ones included, that a container has to be in; the token's rights end there too
 #   MOUNTS='/srv /mnt/data'        folders of the node below which bind mounts may begin
@@ -99,6 +100,11 @@ limits() {
     printf '%s\n' "$DEVICES" | tr ' \t' '\n\n' | sed '/./!d; s/^/device /'
     printf '%s\n' "$FEATURES" | tr ' \t' '\n\n' | sed '/./!d; s/^/feature /'
     printf '%s\n' "$HOOKSCRIPTS" | tr ' \t' '\n\n' | sed '/./!d; s/^/hookscript /'
+}
+
+# stored LIMIT    the values of a limit that a run before has bound the key to, in one line
+stored() {
+    sed '1,/^__DATA__$/d' "/etc/pve/priv/slipway-$ID" | sed -n "s/^$1 //p" | tr '\n' ' ' | sed 's/ $//'
 }
 
 # lines_of FILE    its lines as one text of JSON
@@ -325,6 +331,13 @@ esac
 case "$NAME" in
 *[!a-z0-9-]* | -*) fail "NAME is small letters, digits and hyphens, not '$NAME'" ;;
 esac
+if [ "$TIER" = full ] && [ -n "$ID" ] && [ -z "$VMIDS$POOL" ] && [ -s "/etc/pve/priv/slipway-$ID" ]; then
+    # A key that was bound is not let loose by a run that only makes it anew: `remove` does that.
+    VMIDS=$(stored vmids) POOL=$(stored pool)
+    MOUNTS=${MOUNTS:-$(stored mount)} DEVICES=${DEVICES:-$(stored device)}
+    FEATURES=${FEATURES:-$(stored feature)} HOOKSCRIPTS=${HOOKSCRIPTS:-$(stored hookscript)}
+    say "the SSH key of this id is bound: the limits that are not given stay"
+fi
 case "$TIER" in
 observe | operate)
     [ -z "$VMIDS$POOL$MOUNTS$DEVICES$FEATURES$HOOKSCRIPTS" ] || fail "at tier $TIER there is no SSH key to bind"
