@@ -65,8 +65,8 @@ async def run_script(node: PretendNode, *arguments: str, **limits: str) -> Execu
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
     (node.host / "root/bin/pveum").chmod(0o755)
-    path = "/root/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-    environment = {"PATH": path, "ID": ID, "ADDRESS": "127.0.0.1", **limits}
+    programs = "/root/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    environment = {"PATH": programs, "ID": ID, "ADDRESS": "127.0.0.1", **limits}
     argv = ["/bin/sh", "-s", *arguments]
     return await execute(node.host, node.name, argv, environment=environment, stdin=SCRIPT.read_bytes())
 

@@ -155,17 +155,18 @@ async def test_a_lower_tier_has_its_privileges_and_no_key(node: Guests, tier: Ti
 
 
 async def test_limits_bind_the_key_and_a_pool_the_token_too(node: Guests) -> None:
-    """Without limits the script says loudly what the key can do."""
+    """Without limits the script says loudly what the key can do; once bound, it stays so."""
     _, loud = await make(node, "ID=mine")
     await orders(node)
     await make(node, "ID=mine", "POOL=slipway", "MOUNTS=/srv /mnt/data")
+    await make(node, "ID=mine", "DEVICES=/dev/dri")
     line = (await script(node, 100, "tail -n 1 /root/.ssh/authorized_keys")).output
     limits = (await script(node, 100, "sed '1,/^__DATA__/d' /etc/pve/priv/slipway-mine")).output
 
     asked = rights(await orders(node))
     assert "WARNING: THE SSH KEY IS NOT BOUND" in loud
     assert line.startswith('restrict,command="/usr/bin/perl -T /etc/pve/priv/slipway-mine" ssh-ed25519 AAAA')
-    assert limits.splitlines() == ["pool slipway", "mount /srv", "mount /mnt/data"]
+    assert limits.splitlines() == ["pool slipway", "mount /srv", "mount /mnt/data", "device /dev/dri"]
     assert asked["/vms"] == {"VM.Audit"}
     assert asked["/pool/slipway"] == SERVICE_ACL["/vms"] | {"Pool.Audit"}
 

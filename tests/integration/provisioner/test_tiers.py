@@ -37,8 +37,12 @@ async def lab(tmp_path: Path) -> AsyncIterator[Lab]:
 async def ground(ground: Ground) -> Ground:
     """A worker for a cluster of tier operate, and a container that it knows."""
     lab = ground.lab
-    token = {"token_id": lab.root_token_id, "token_secret": SecretStr(lab.root_token_secret)}
-    api = ApiAccess(endpoint=lab.endpoint, tls_fingerprint=lab.fingerprint, **token)
+    api = ApiAccess(
+        endpoint=lab.endpoint,
+        tls_fingerprint=lab.fingerprint,
+        token_id=lab.root_token_id,
+        token_secret=SecretStr(lab.root_token_secret),
+    )
     await ground.make(by=ground.hosts.open("root", ClusterAccess(api=api)), rootfs="local-lvm:1")
     ground.answers.tier = Tier.OPERATE
     return ground

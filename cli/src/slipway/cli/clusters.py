@@ -56,7 +56,7 @@ async def _list(session: Session) -> None:
 async def _show(session: Session, cluster: ClusterArgument) -> None:
     async with session.connect() as client:
         item = await client.get(cluster_path(cluster))
-    fields = ("name", "id", "endpoint", "tier", "token_id", "tls_fingerprint", "version", "created_at")
+    fields = ("name", "id", "tier", "endpoint", "token_id", "tls_fingerprint", "version", "created_at")
     rows: list[tuple[str, object]] = [(field, item.get(field)) for field in fields]
     if item["failed_checks"]:
         rows.append(("failed checks", ", ".join(item["failed_checks"])))
