@@ -115,21 +115,16 @@ async def test_by_address_and_password(empty: tuple[RunningStack, Node]) -> None
 
 
 async def test_what_was_made_is_taken_away_if_the_cluster_can_not_be_saved(
-    empty: tuple[RunningStack, Node],
+    empty: tuple[RunningStack, Node], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Here the API's port is wrong: the token exists, and nobody answers."""
+    """Here, unattended, the API's port is wrong: the token exists, and nobody answers."""
     stack, node = empty
     ports = ("--port", str(node.lab["ssh_port"]), "--api-port", "1")
 
-    status, output = await slipway(
-        stack,
-        "cluster",
-        "connect",
-        "127.0.0.1",
-        *ports,
-        "--accept-new",
-        typed=f"{node.secret('root_password')}\n",
-    )
+    monkeypatch.setenv("SLIPWAY_CONNECT_PASSWORD", node.secret("root_password"))
+    trusted = ("--host-key", f"SHA256:{_fingerprint(node)}")
+
+    status, output = await slipway(stack, "cluster", "connect", "127.0.0.1", *ports, *trusted)
 
     assert (status, "FAIL reachable" in output, "taken away again" in output) == (1, True, True)
     assert node.users == 0

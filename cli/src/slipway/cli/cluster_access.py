@@ -1,16 +1,13 @@
-"""`slipway cluster connect`, `script`, `add`, `access`, `check`: how Slipway gets into a cluster, three ways.
+"""`slipway cluster connect`, `add`, `access`, `check`: how Slipway gets into a cluster, three ways.
 
 By root's password, which is used once; by the token script that one runs on a node; by every field by hand.
 Each saves only what works, and shows the same checks. A password is read from the environment, from standard
 input or in the terminal, never from the command line, where others see it.
 """
 
-import base64
-import gzip
 import json
 import os
 import re
-import shlex
 import sys
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
@@ -20,7 +17,21 @@ from urllib.parse import urlsplit
 
 import typer
 
+from slipway.cli import cluster_script
 from slipway.cli.checks import checks_of_refusal, report_checks
+from slipway.cli.cluster_options import (
+    AcceptOption,
+    ApiPortOption,
+    DevicesOption,
+    FingerprintOption,
+    HostKeyOption,
+    MountsOption,
+    NameOption,
+    PoolOption,
+    PortOption,
+    TierOption,
+    VmidsOption,
+)
 from slipway.cli.cluster_questions import ask_for_access, ask_for_cluster, confirm_host_keys
 from slipway.cli.clusters import ClusterArgument, app, cluster_path
 from slipway.cli.errors import WrongInput
@@ -28,27 +39,11 @@ from slipway.cli.formats import print_document
 from slipway.cli.host_trust import probe, trusted_fingerprint, trusted_host_key
 from slipway.cli.questions import NotAsked, ask_secret, has_terminal, secret_line
 from slipway.cli.session import Session, command
-from slipway.cli.terminal import put, say, warn
+from slipway.cli.terminal import say, warn
 from slipway.client.transport import Transport
 
-__all__ = ["app"]
+__all__ = ["app", "cluster_script"]
 PASSWORD = "SLIPWAY_CONNECT_PASSWORD"  # noqa: S105 - a variable's name
-NameOption = Annotated[str, typer.Option("--name", help="the cluster's name in Slipway")]
-PortOption = Annotated[int, typer.Option("--port", help="of SSH")]
-ApiPortOption = Annotated[int, typer.Option("--api-port", help="of Proxmox VE's API")]
-TierOption = Annotated[str, typer.Option("--tier", help="how much Slipway may do: observe, operate or full")]
-VmidsOption = Annotated[str, typer.Option("--vmids", help="bind the SSH key to these VMIDs: 100-199,300")]
-PoolOption = Annotated[str, typer.Option("--pool", help="bind access to the guests of this pool")]
-MountsOption = Annotated[str, typer.Option("--mounts", help="folders of the node that containers may mount")]
-DevicesOption = Annotated[str, typer.Option("--devices", help="devices of the node that containers may have")]
-HostKeyOption = Annotated[
-    str | None,
-    typer.Option("--host-key", help="the SSH host key that is trusted, or its SHA256: fingerprint"),
-]
-FingerprintOption = Annotated[
-    str | None, typer.Option("--fingerprint", help="SHA-256 of the API's certificate that is trusted")
-]
-AcceptOption = Annotated[bool, typer.Option("--accept-new", help="trust whatever the machine shows")]
 FileArgument = Annotated[
     str | None,
     typer.Argument(help="what the token script printed; - is standard input", show_default=False),
@@ -80,38 +75,6 @@ async def _connect(
             cluster = await client.ask_host("/clusters/connect", {**trusted, "bounds": bounds})
         cluster = await _with_host_keys(client, cluster, {trusted["host_key"]})
     _report(session, cluster, f"Cluster {name} is connected.")
-
-
-@command(app, "script", "print the script that makes Slipway's access on a node, and what it will make")
-async def _script(
-    session: Session,
-    *,
-    name: NameOption = "home",
-    access_id: Annotated[str | None, typer.Option("--id", help="make anew what has this id")] = None,
-    address: Annotated[str, typer.Option("--address", help="the node's, if not its first one")] = "",
-    tier: TierOption = "full",
-    vmids: VmidsOption = "",
-    pool: PoolOption = "",
-    mounts: MountsOption = "",
-    devices: DevicesOption = "",
-    remove: Annotated[str | None, typer.Option("--remove", help="take away what has this id")] = None,
-    paste: Annotated[bool, typer.Option("--paste", help="print one line to paste on the node")] = False,
-) -> None:
-    bounds = {"vmids": vmids, "pool": pool, "mounts": mounts, "devices": devices}
-    body = {"name": name, "id": remove or access_id, "address": address, "tier": tier, "bounds": bounds}
-    async with session.connect() as client:
-        made = await client.post("/clusters/script", {**body, "is_removal": remove is not None})
-    if session.form.is_whole:
-        print_document(made, session.form)
-        return
-    _explain(made, is_removal=remove is not None)
-    if paste:
-        packed = base64.b64encode(gzip.compress(made["script"].encode(), mtime=0)).decode()
-        say(f"echo {packed} | base64 -d | gunzip | sh -s")
-    elif sys.stdout.isatty():
-        say(_pipeline(remove))
-    else:
-        put(made["script"])
 
 
 @command(app, "add", "add a cluster by what the token script printed, or by answering questions")
@@ -233,23 +196,6 @@ def _password(address: str) -> str:
     if has_terminal():
         return ask_secret(f"Password of root at {address}")
     return secret_line(PASSWORD)
-
-
-def _explain(made: Mapping[str, Any], *, is_removal: bool) -> None:
-    """Say beside the output what a script will do."""
-    if is_removal:
-        warn(f"It takes away what was made under the id {made['id']}: user, token, roles and SSH key.")
-        return
-    warn(f"Run on one node as root, it makes, under the id {made['id']} and for this Slipway alone:")
-    for sentence in made["makes"]:
-        warn(f"  - {sentence}")
-
-
-def _pipeline(remove: str | None) -> str:
-    """Return the line that runs the script on a node, with the same options as this command."""
-    again = shlex.join(["slipway", *sys.argv[1:]])
-    line = f"{again} | ssh root@NODE sh -s"
-    return line if remove else f"{line} | slipway cluster add -"
 
 
 def _read(file: str) -> dict[str, Any]:

@@ -50,6 +50,9 @@ async def _list(session: Session) -> None:
         session.print_list(rows, NODE_COLUMNS, name="node", wide=("address", "maintenance"))
     for outage in freshness.outages_of(clusters):
         warn(outage)
+    for cluster in clusters:
+        if failed := ", ".join(cluster["failed_checks"]):
+            warn(f"Cluster {cluster['name']} failed checks when it was last tested: {failed}.")
 
 
 @command(app, "show", "show a cluster: how it is reached, its nodes, and what is wrong")
