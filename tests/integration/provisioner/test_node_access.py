@@ -19,7 +19,7 @@ from slipway.runtime.bus.call import Call
 from slipway.runtime.process.settings import ServiceSettings
 from slipway.runtime.secrets.sealing import Sealer
 from slipway.runtime.topology.identities import Identities, generate
-from support.lab import running_lab, trust
+from support.lab import api_client, running_lab, trust
 
 CALL = Call(actor="me", correlation_id="test")
 OTHER_KEY = asyncssh.generate_private_key("ssh-ed25519").export_public_key().decode().strip()
@@ -86,8 +86,11 @@ async def test_makes_a_token_and_takes_only_that_away(node: Node) -> None:
     first = await node.make(made_as="first")
     second = await node.make(made_as="second")
     before = [await node.status(each) for each in (first, second)]
+    async with api_client(node.lab, as_root=True) as root:
+        granted = (await root.get("/access/acl")).json()["data"]
     await node.remove("second")
 
+    assert {"slipway-first@pve", "slipway-second@pve"} <= {each["ugid"] for each in granted}
     assert (first.token_id, first.node, first.ca) == (
         "slipway-first@pve!main",
         "pve1",

@@ -52,10 +52,23 @@ class Accounts:
             self._read_as, self._tokens = state, read(config, secrets)
         return self._tokens
 
+    def granted(self) -> list[tuple[str, str, str]]:
+        """Return the access list: path, user and role."""
+        rows = (row for row in self._rows() if row[0] == "acl")
+        return [(row[2], who, role) for row in rows for who in _words(row[3]) for role in _words(row[4])]
+
+    def roles(self) -> dict[str, frozenset[str]]:
+        """Return the roles that were made, with their privileges."""
+        return {row[1]: frozenset(_words(row[2])) for row in self._rows() if row[0] == "role"}
+
+    def _rows(self) -> list[list[str]]:
+        path = self.folder / "user.cfg"
+        return _split(path.read_text(encoding="utf-8")) if path.exists() else []
+
 
 def read(config: str, secrets: str) -> dict[str, Token]:
     """Return the tokens of a `user.cfg` and a `token.cfg`."""
-    rows = [line.split(":") for line in config.splitlines() if line.count(":") > 1]
+    rows = _split(config)
     roles = BUILT_IN | {row[1]: frozenset(_words(row[2])) for row in rows if row[0] == "role"}
     rights: defaultdict[str, dict[str, frozenset[str]]] = defaultdict(dict)
     for row in rows:
@@ -78,6 +91,10 @@ def read(config: str, secrets: str) -> dict[str, Token]:
 def _both(own: Acl, of_user: Acl) -> Acl:
     """Return what a token with separated privileges may: no more than its user."""
     return {path: rights & of_user.get(path, frozenset()) for path, rights in own.items()}
+
+
+def _split(config: str) -> list[list[str]]:
+    return [line.split(":") for line in config.splitlines() if line.count(":") > 1]
 
 
 def _words(text: str) -> list[str]:

@@ -41,11 +41,12 @@ class Doorkeeper:
         self._password = password
         self._key = key
         self._own = {token.id: token for token in tokens}
-        self._accounts = accounts
+        self.accounts = accounts
+        """What `pveum` has made."""
 
     def services(self) -> list[Token]:
-        """Return the tokens that are not root's."""
-        return [token for token in self._tokens().values() if token.user != ROOT]
+        """Return the tokens that are not root's, and that no `pveum` has made."""
+        return [token for token in self._own.values() if token.user != ROOT]
 
     def login(self, username: str, password: str, realm: str | None) -> tuple[str, str]:
         """Return a ticket and its CSRF token for root's password, or for a ticket that still lives."""
@@ -86,7 +87,7 @@ class Doorkeeper:
         return Actor(user=token.user, token=token.name, acl=self._left(token))
 
     def _tokens(self) -> dict[str, Token]:
-        return self._own | self._accounts.tokens()
+        return self._own | self.accounts.tokens()
 
     def _left(self, token: Token) -> Acl:
         """Return what a token may, without what was taken from it."""
