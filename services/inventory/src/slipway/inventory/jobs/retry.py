@@ -12,6 +12,7 @@ from slipway.contracts.jobs import RetryJob, RunJob, RunRecord, Target
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict
 from slipway.contracts.values import JobState, Lifecycle
+from slipway.inventory.clusters.tiers import refuse_below
 from slipway.inventory.containers.claims import claim_names, claim_vmids, refuse_busy, refuse_vmid_in_use
 from slipway.inventory.containers.lifecycle import Trigger, first_step, refuse_unless_it_lives
 from slipway.inventory.containers.store import container_row, target_of, update_container
@@ -53,6 +54,7 @@ async def decide_retry(
     if old.state not in {JobState.FAILED, JobState.CANCELLED}:
         raise NotRetryable(f"Job {job} is {old.state}; only a failed or cancelled one can.")
     row = await container_row(tx, old.container_id, for_update=True)
+    refuse_below(row.cluster_tier, JobKind(old.kind), cluster=row.cluster)
     await refuse_busy(tx, row.id)
     before = RunJob.model_validate(old.command)
     if before.kind.creates_container and old.is_outdated:

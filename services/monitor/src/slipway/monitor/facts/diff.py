@@ -34,7 +34,7 @@ def with_last_known(facts: NodeFacts, last: NodeFacts | None, unanswered: Collec
     if last is None:
         return facts
     if not facts.is_online:
-        fresh = {"is_online", "is_ssh_usable", "ssh_problem", "observed_at", "vmids"}
+        fresh = {"is_online", "is_ssh_usable", "ssh_problem", "ssh_limits", "observed_at", "vmids"}
         return last.model_copy(update={name: getattr(facts, name) for name in fresh})
     stale = {name for question in unanswered for name in _FACTS_OF_QUESTION[question]}
     stale |= {name for name in _LAST_IF_UNKNOWN if getattr(facts, name) is None}

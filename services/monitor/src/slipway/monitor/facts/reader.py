@@ -15,6 +15,7 @@ from slipway.contracts.problems import SlipwayError
 from slipway.monitor.facts import certificates
 from slipway.proxmox.answers import Bridge, ClusterMember, Storage
 from slipway.proxmox.api import ProxmoxApi
+from slipway.proxmox.login import check_login
 from slipway.proxmox.ssh import NodeShell
 from slipway.runtime.process import clock
 from slipway.runtime.process.logs import get_logger
@@ -31,7 +32,6 @@ STORAGE_TIMEOUT = timedelta(seconds=5)
 """For the archives of one storage."""
 SSH_TIMEOUT = timedelta(seconds=8)
 STORAGES_AT_ONCE = 3
-_FIND_PCT = ("sh", "-c", "command -v pct")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +58,7 @@ async def read(
     api: ProxmoxApi,
     shells: Mapping[str, NodeShell],
     *,
-    without_shell: str,
+    without_shell: str | None,
     node_timeout: timedelta = NODE_TIMEOUT,
     lasting: Mapping[str, LastingFacts] = MappingProxyType({}),
 ) -> tuple[NodeReading, ...]:
@@ -67,7 +67,7 @@ async def read(
     Args:
         api: The cluster.
         shells: The nodes with SSH access.
-        without_shell: The reason why the others have none.
+        without_shell: What is wrong with the others, which have none; None if none is needed.
         node_timeout: How long a node may take for each question.
         lasting: What nodes that need not be asked for it again have answered.
     """
@@ -112,13 +112,12 @@ async def _pools(api: ProxmoxApi) -> Mapping[str, object]:
 async def _node(
     api: ProxmoxApi, facts: NodeFacts, shell: NodeShell | None, timeout: timedelta
 ) -> NodeReading:
-    """Read the rest of a node's facts; `ssh_problem` says why it has no shell, if it has none."""
+    """Read the rest of a node's facts; `ssh_problem` says why it has no shell, if it needs one."""
     if not facts.is_online:
-        return NodeReading(facts=facts.model_copy(update={"ssh_problem": f"{facts.node} is offline."}))
-    ssh_problem, reading = await asyncio.gather(
-        _ssh_problem(shell, facts.ssh_problem), _answers(api, facts, timeout)
-    )
-    ssh = {"ssh_problem": ssh_problem, "is_ssh_usable": ssh_problem is None}
+        needs_ssh = shell is not None or facts.ssh_problem is not None
+        problem = f"{facts.node} is offline." if needs_ssh else None
+        return NodeReading(facts=facts.model_copy(update={"ssh_problem": problem}))
+    ssh, reading = await asyncio.gather(_ssh(shell), _answers(api, facts, timeout))
     return replace(reading, facts=reading.facts.model_copy(update=ssh))
 
 
@@ -216,13 +215,12 @@ def _bridge(bridge: Bridge) -> BridgeFact:
     return BridgeFact(name=bridge.name, subnets=tuple(each for each in (bridge.cidr, bridge.cidr6) if each))
 
 
-async def _ssh_problem(shell: NodeShell | None, without_shell: str | None) -> str | None:
+async def _ssh(shell: NodeShell | None) -> Mapping[str, object]:
+    """Return what is known of a node's SSH; nothing new without a shell."""
     if shell is None:
-        return without_shell
+        return {}
     try:
-        completed = await shell.run(_FIND_PCT, timeout=SSH_TIMEOUT)
+        login = await check_login(shell, timeout=SSH_TIMEOUT)
     except SlipwayError as error:
-        return error.message
-    if completed.exit_code != 0:
-        return f"The SSH login to {shell.node} finds no `pct`; it must be root's on a Proxmox node."
-    return None
+        return {"ssh_problem": error.message}
+    return {"ssh_problem": None, "is_ssh_usable": True, "ssh_limits": login.limits}
