@@ -1,4 +1,4 @@
-"""Bind mounts, devices, hookscripts where the operator allows them: set over SSH, below listed paths only."""
+"""Bind mounts, devices, hookscripts where an admin allows them: set over SSH, below listed paths only."""
 
 import json
 import shutil
@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from support.command_line import slipway
 from support.pve_schema import check_record
 from support.stack import RunningStack, create, done, job_events, messages, running_stack, stack_folder
 
@@ -18,15 +19,11 @@ SHARED = "/srv/shared"
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[RunningStack]:
-    """A Slipway whose operator allows restricted keys, and bind mounts below one path."""
+    """A Slipway, and a lab whose host has folders to mount."""
     with stack_folder() as data:
         templates = data.parent / "lxc" / "templates"
         shutil.copytree(ROOT / "infra" / "lxc", templates.parent)
-        environment = {
-            "SLIPWAY_TEMPLATES_DIR": str(templates),
-            "SLIPWAY_RESTRICTED_KEYS": "true",
-            "SLIPWAY_BIND_MOUNT_PATHS": SHARED,
-        }
+        environment = {"SLIPWAY_TEMPLATES_DIR": str(templates)}
         with running_stack("--lab", "--guests", "simulated", data=data, **environment) as running:
             host = data / "lab" / "host"
             (host / "srv/shared/my media").mkdir(parents=True)
@@ -39,7 +36,10 @@ def stack() -> Iterator[RunningStack]:
 
 @pytest.fixture
 async def api(stack: RunningStack) -> AsyncIterator[httpx.AsyncClient]:
-    """A client with the first user's rights."""
+    """A client with the first user's rights, on a cluster that allows bind mounts below one path."""
+    limits = ("cluster", "limits", "set", "lab", "--restricted-keys", "--mount-path", SHARED)
+    status, text = await slipway(stack, *limits)
+    assert status == 0, text
     async with stack.client() as client:
         yield client
 
@@ -120,6 +120,25 @@ async def test_where_a_path_ends_decides(api: httpx.AsyncClient, source: str, co
     error = events[-1].content["error"]
     assert (error["code"], error["errors"][0]["field"]) == (code, "mounts.0.storage")
     assert error["details"]["step"] == "create.preflight"
+
+
+async def test_an_admin_takes_it_back(api: httpx.AsyncClient) -> None:
+    """By the API, where a wrong path is named; from then on nothing of it is accepted."""
+    limits = "/api/v1/clusters/lab/limits"
+    wrong = await api.put(limits, json={"restricted_keys": True, "mount_paths": ["/srv", "/srv/../etc"]})
+    denied = await api.put(limits, json={})
+
+    answer = await api.post(
+        "/api/v1/containers", json={"hostname": "no", "template": "debian-base", "devices": ["/dev/fuse"]}
+    )
+
+    assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "mount_paths.1")
+    assert denied.json() == {"restricted_keys": False, "mount_paths": []} == (await api.get(limits)).json()
+    assert (answer.status_code, answer.json()["code"]) == (403, "restricted-key.forbidden")
+    audit = (await api.get("/api/v1/audit")).json()["items"]
+    assert (
+        next(each for each in audit if each["action"] == "cluster.limits")["details"]["mount_paths"] == "none"
+    )
 
 
 def config(stack: RunningStack, vmid: int) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from slipway.contracts.cluster_facts import ClusterFacts, NodeFacts, VmidRange
+from slipway.contracts.cluster_settings import DENIED, ClusterLimits
 from slipway.contracts.message import Event, Id, Moment, Query, Value
 from slipway.contracts.values import Outage, Sealed
 
@@ -152,6 +153,8 @@ class ClusterAccess(Value):
     secrets: ClusterSecrets
     members: tuple[MemberEndpoint, ...] = ()
     """Endpoints of its nodes, as the cluster itself reports them."""
+    limits: ClusterLimits = DENIED
+    """What its containers may use of their hosts."""
 
 
 class GetClusterAccess(Query[ClusterAccess]):

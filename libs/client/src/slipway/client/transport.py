@@ -79,9 +79,9 @@ class Transport:
         """Request a change below `/api/v1`."""
         return await self._send("POST", path, query=query, body=body)
 
-    async def put(self, path: str) -> dict[str, Any]:
+    async def put(self, path: str, body: Mapping[str, Any] | None = None, /) -> dict[str, Any]:
         """Set something below `/api/v1`."""
-        return await self._send("PUT", path)
+        return await self._send("PUT", path, body=body)
 
     async def delete(self, path: str, **query: str) -> dict[str, Any]:
         """Request a deletion below `/api/v1`."""

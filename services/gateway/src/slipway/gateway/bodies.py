@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, cr
 
 from slipway.contracts.bulk import LONGEST_SELECTION, MOST_LIKE_ONE
 from slipway.contracts.cluster_facts import VmidRange
+from slipway.contracts.cluster_settings import ClusterLimits
 from slipway.contracts.clusters import SshNode
 from slipway.contracts.container_specs import ContainerSpec, MountSpec, NetworkSpec, PackageSpec
 from slipway.contracts.job_kinds import KINDS, AnyArgs, Args, JobKind, NoArgs
@@ -181,6 +182,13 @@ class VmidRangeBody(VmidRange):
     model_config = _STRICT
     first: int = Field(ge=100, le=999_999_999)
     last: int = Field(ge=100, le=999_999_999)
+
+
+class ClusterLimitsBody(ClusterLimits):
+    """What containers of a cluster may use of their hosts; what is left out is not allowed."""
+
+    model_config = _STRICT
+    mount_paths: tuple[str, ...] = Field(default=(), max_length=64)
 
 
 class SessionBody(_Body):

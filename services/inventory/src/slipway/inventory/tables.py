@@ -41,6 +41,13 @@ clusters = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("identity", Text, comment="what tells it from any other cluster; null is not known yet"),
     Column("removed_at", DateTime(timezone=True), comment="null while Slipway looks after it"),
+    Column(
+        "limits",
+        JSONB,
+        nullable=False,
+        server_default=text("'{}'"),
+        comment="what its containers may use of their hosts; empty is nothing",
+    ),
 )
 _STAYS = text("removed_at is null")
 Index("claim_cluster_name", clusters.c.name, unique=True, postgresql_where=_STAYS)

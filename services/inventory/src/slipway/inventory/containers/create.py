@@ -25,7 +25,6 @@ from slipway.inventory.jobs.enqueuer import accepted
 from slipway.inventory.secrets.broker import SecretBroker, generate
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.database.outbox import Outgoing
-from slipway.runtime.process.host_access import HostAccessPolicy
 from slipway.runtime.process.ids import new_id
 
 ROOT = "root/password"
@@ -39,7 +38,6 @@ class Creations:
     bus: Bus
     clusters: ClusterStore
     secret_broker: SecretBroker
-    host_access: HostAccessPolicy
 
     async def propose(self, request: CreateContainer) -> Proposal[Accepted]:
         """Return the creation of one container."""
@@ -57,7 +55,7 @@ class Creations:
         nodes: Sequence[NodeFacts] = cluster.nodes
         new = []
         for _ in range(count):
-            spec = _complete(request.spec, manifest, replace(cluster, nodes=tuple(nodes)), self.host_access)
+            spec = _complete(request.spec, manifest, replace(cluster, nodes=tuple(nodes)))
             nodes = placement.after(nodes, spec)
             container = new_id()
             new.append(
@@ -154,9 +152,7 @@ def _command(container: NewContainer, vmid: int) -> RunJob:
     )
 
 
-def _complete(
-    spec: ContainerSpec, manifest: Manifest | None, cluster: StoredCluster, host_access: HostAccessPolicy
-) -> ContainerSpec:
+def _complete(spec: ContainerSpec, manifest: Manifest | None, cluster: StoredCluster) -> ContainerSpec:
     if not cluster.nodes:
         message = f"Nothing is known of the nodes of cluster {cluster.spec.name!r} yet."
         raise at("cluster", defaults.FactsMissing, message)
@@ -166,7 +162,7 @@ def _complete(
         storages=placement.named_storages(spec),
         in_maintenance=cluster.in_maintenance,
     )
-    validation.check(spec, manifest, node, host_access)
+    validation.check(spec, manifest, node, cluster.limits)
     complete = defaults.complete(spec, manifest, node)
-    restricted.check(complete, host_access)
+    restricted.check(complete, cluster.limits)
     return complete.model_copy(update={"cluster": cluster.spec.name})
