@@ -18,6 +18,7 @@ ClusterArgument = Annotated[str, typer.Argument(help="name or id", show_default=
 
 app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="list, show, remove and set up clusters")
 app.add_typer(cluster_settings.limits, name="limits")
+app.add_typer(cluster_settings.defaults, name="defaults")
 
 
 def cluster_path(cluster: str) -> str:

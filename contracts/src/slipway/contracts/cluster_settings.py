@@ -1,7 +1,8 @@
-"""Settings of a cluster that an admin makes: how far containers may reach into its hosts."""
+"""Settings of a cluster that an admin makes: limits of its containers, and defaults of new ones."""
 
 from typing import ClassVar
 
+from slipway.contracts.container_specs import GuestSettings
 from slipway.contracts.message import Query, Value
 
 
@@ -35,3 +36,44 @@ class SetClusterLimits(Query[ClusterLimits]):
     cluster: str
     """Id or name."""
     limits: ClusterLimits
+
+
+class SiteDefaults(GuestSettings):
+    """What a new container of a cluster has where its request says nothing; empty is Slipway's own choice."""
+
+    storage: str | None = None
+    """Of its root disk."""
+    bridge: str | None = None
+    """Of each network device that names none."""
+    vlan: int | None = None
+    """Tag of each network device that names neither bridge nor tag; a request's tag 0 is none."""
+    tags: tuple[str, ...] = ()
+    """In addition to those of template and request."""
+    ssh_public_keys: str | None = None
+    """Root's, as in `authorized_keys`, of a container whose request has none."""
+    nameserver: str | None = None
+    """Addresses of DNS servers, with blanks, commas or semicolons between two; `searchdomain` alike."""
+    searchdomain: str | None = None
+    timezone: str | None = None
+    """`Europe/Berlin`, or `host`."""
+
+
+NO_DEFAULTS = SiteDefaults()
+"""Those of a cluster for which no admin has set any."""
+
+
+class GetSiteDefaults(Query[SiteDefaults]):
+    """What new containers of a cluster have where their requests say nothing."""
+
+    subject: ClassVar[str] = "slipway.v1.query.inventory.cluster.defaults"
+    cluster: str
+    """Id or name."""
+
+
+class SetSiteDefaults(Query[SiteDefaults]):
+    """Set what new containers of a cluster have where their requests say nothing."""
+
+    subject: ClassVar[str] = "slipway.v1.query.inventory.cluster.set-defaults"
+    cluster: str
+    """Id or name."""
+    defaults: SiteDefaults

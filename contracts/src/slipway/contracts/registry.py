@@ -87,6 +87,8 @@ ASKERS: Mapping[type[Query[Any]], tuple[str, ...]] = {
     clusters.SetVmidRange: ("gateway",),
     cluster_settings.GetClusterLimits: ("gateway",),
     cluster_settings.SetClusterLimits: ("gateway",),
+    cluster_settings.GetSiteDefaults: ("gateway",),
+    cluster_settings.SetSiteDefaults: ("gateway",),
     clusters.ConfirmHostKey: ("gateway",),
     clusters.ChangeClusterAccess: ("gateway",),
     cluster_removal.RemoveCluster: ("gateway",),

@@ -147,6 +147,8 @@ def register(
     _answer_about_clusters(bus, of_clusters)
     bus.answer(cluster_settings.GetClusterLimits, of_settings.limits)
     bus.answer(cluster_settings.SetClusterLimits, of_settings.set_limits)
+    bus.answer(cluster_settings.GetSiteDefaults, of_settings.defaults)
+    bus.answer(cluster_settings.SetSiteDefaults, of_settings.set_defaults)
     _answer_about_containers(bus, of_containers)
     bus.answer(containers.CreateContainer, acceptance.handler("container.create", creations.propose))
     bus.answer(containers.DeleteContainer, acceptance.handler("container.delete", requests.propose_deletion))

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.cluster_facts import NodeFacts
-from slipway.contracts.cluster_settings import DENIED, ClusterLimits
+from slipway.contracts.cluster_settings import DENIED, NO_DEFAULTS, ClusterLimits, SiteDefaults
 from slipway.contracts.clusters import Cluster, ClusterPage, ClusterSpec
 from slipway.contracts.message import Id
 from slipway.contracts.problems import NotFound
@@ -59,6 +59,8 @@ class StoredCluster(SeenNodes):
     """Its identity among all clusters; None is not known yet."""
     limits: ClusterLimits = DENIED
     """What its containers may use of their hosts."""
+    site_defaults: SiteDefaults = NO_DEFAULTS
+    """What new containers have where their requests say nothing."""
 
 
 def refuse_unknown(cluster: StoredCluster, node: str) -> None:
@@ -115,6 +117,7 @@ class ClusterStore:
             secrets=row.secrets,
             identity=row.identity,
             limits=ClusterLimits.model_validate(row.limits),
+            site_defaults=SiteDefaults.model_validate(row.site_defaults),
             nodes=seen.nodes,
             in_maintenance=seen.in_maintenance,
             doors=seen.doors,

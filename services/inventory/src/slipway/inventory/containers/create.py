@@ -15,12 +15,12 @@ from slipway.contracts.jobs import RunJob, Target
 from slipway.contracts.message import Id
 from slipway.contracts.templates import GetTemplate, Manifest
 from slipway.inventory.clusters.store import ClusterStore, StoredCluster
-from slipway.inventory.containers import defaults, placement, validation
+from slipway.inventory.containers import defaults, placement, site, validation
 from slipway.inventory.containers.claims import claim_names, claim_vmids
 from slipway.inventory.containers.store import NewContainer, Secret, insert_containers
-from slipway.inventory.containers.validation import restricted
+from slipway.inventory.containers.validation import guest, restricted
 from slipway.inventory.decision import Claim, Decision, Gone, Proposal
-from slipway.inventory.faults import at
+from slipway.inventory.faults import at, refuse
 from slipway.inventory.jobs.enqueuer import accepted
 from slipway.inventory.secrets.broker import SecretBroker, generate
 from slipway.runtime.bus.client import Bus
@@ -55,7 +55,7 @@ class Creations:
         nodes: Sequence[NodeFacts] = cluster.nodes
         new = []
         for _ in range(count):
-            spec = _complete(request.spec, manifest, replace(cluster, nodes=tuple(nodes)))
+            spec, taken = _complete(request.spec, manifest, replace(cluster, nodes=tuple(nodes)))
             nodes = placement.after(nodes, spec)
             container = new_id()
             new.append(
@@ -67,6 +67,7 @@ class Creations:
                     template_version=manifest.version if manifest else None,
                     bundle=template.bundle if template else None,
                     secrets=self._secrets(request, manifest, container),
+                    site_defaults=taken,
                 )
             )
         return new
@@ -149,20 +150,29 @@ def _command(container: NewContainer, vmid: int) -> RunJob:
         spec=spec,
         bundle=container.bundle,
         on_failure=spec.on_failure,
+        site_defaults=container.site_defaults,
     )
 
 
-def _complete(spec: ContainerSpec, manifest: Manifest | None, cluster: StoredCluster) -> ContainerSpec:
+def _complete(
+    request: ContainerSpec, manifest: Manifest | None, cluster: StoredCluster
+) -> tuple[ContainerSpec, Mapping[str, str]]:
+    """Return a complete container, and what it took from the site defaults."""
     if not cluster.nodes:
         message = f"Nothing is known of the nodes of cluster {cluster.spec.name!r} yet."
         raise at("cluster", defaults.FactsMissing, message)
+    if request.guest is not None:
+        refuse(validation.ContainerInvalid, guest.faults(request.guest, "guest."))
+    spec, taken = site.applied(request, cluster.site_defaults)
     node = placement.choose_node(
         spec.node,
         cluster.nodes,
         storages=placement.named_storages(spec),
         in_maintenance=cluster.in_maintenance,
     )
+    site.refuse_unusable(taken, node, cluster.spec.name)
     validation.check(spec, manifest, node, cluster.limits)
     complete = defaults.complete(spec, manifest, node)
     restricted.check(complete, cluster.limits)
-    return complete.model_copy(update={"cluster": cluster.spec.name})
+    site.refuse_outside(complete, manifest)
+    return complete.model_copy(update={"cluster": cluster.spec.name}), taken

@@ -12,7 +12,7 @@ from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.problems import FieldError, Invalid
 from slipway.contracts.templates import Manifest
 from slipway.inventory.containers.archives import ARCHITECTURES
-from slipway.inventory.containers.validation import content, networks, restricted, texts, timezones
+from slipway.inventory.containers.validation import content, guest, networks, restricted, texts, timezones
 from slipway.inventory.faults import at, refuse
 
 _PACKAGE = re.compile(r"^[a-zA-Z0-9@][a-zA-Z0-9@/_.:~+=<>-]{0,127}$")
@@ -90,6 +90,8 @@ def faults(spec: ContainerSpec) -> Iterator[FieldError]:
     yield from restricted.faults(spec)
     yield from _lists(spec)
     yield from texts.faults(dict(spec))
+    if spec.guest is not None:
+        yield from guest.faults(spec.guest, "guest.")
 
 
 def _words(spec: ContainerSpec) -> Iterator[FieldError]:
