@@ -168,6 +168,7 @@ def _complete(
         spec.node,
         cluster.nodes,
         storages=placement.named_storages(spec),
+        bridges={network.bridge for network in spec.networks if network.bridge is not None},
         in_maintenance=cluster.in_maintenance,
     )
     site.refuse_unusable(taken, node, cluster.spec.name)
