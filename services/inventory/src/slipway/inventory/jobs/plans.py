@@ -88,7 +88,8 @@ def _plan(command: RunJob, explained: Explained) -> Plan:
         tuple((step.name, step.effect) for step in explained.steps),
         explained.destroys,
     )
-    return _hashed(command.kind, target, explained, identity)
+    plan = _hashed(command.kind, target, explained, identity)
+    return plan.model_copy(update={"site_defaults": command.site_defaults})
 
 
 def _cancel_plan(cancellation: Cancellation) -> Plan:
