@@ -22,7 +22,7 @@ PLUGINS = "slipway.commands"
 NOUNS: Mapping[str, str] = {
     "container": "slipway.cli.containers:app",
     "job": "slipway.cli.jobs:app",
-    "cluster": "slipway.cli.clusters:app",
+    "cluster": "slipway.cli.cluster_access:app",
     "node": "slipway.cli.nodes:app",
     "access": "slipway.cli.tiers:app",
     "template": "slipway.cli.templates:app",

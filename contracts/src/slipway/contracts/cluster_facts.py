@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from slipway.contracts.checks import Check
 from slipway.contracts.message import Event, Id, Moment, Value
 from slipway.contracts.values import Outage
 
@@ -114,6 +115,12 @@ class ClusterFacts(Value):
     """The host keys of nodes that can't be used over SSH: not confirmed, or changed."""
     identity: str | None = None
     """The identity of the cluster, whatever its endpoint; None is not known."""
+    checks: tuple[Check, ...] = ()
+
+    @property
+    def failed_checks(self) -> tuple[str, ...]:
+        """The required ones that failed."""
+        return tuple(str(each.name) for each in self.checks if each.is_obstacle)
 
 
 class NodeObserved(Event):

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from slipway.contracts.checks import Check
 from slipway.contracts.cluster_facts import ClusterFacts, NodeFacts, VmidRange
 from slipway.contracts.message import Event, Id, Moment, Query, Value
 from slipway.contracts.tiers import Tier
@@ -90,6 +91,8 @@ class TestCluster(Query[ClusterFacts]):
 
     Below tier full no SSH is tried at all.
     """
+    is_anyway: bool = False
+    """Return what was seen, with the checks that failed, instead of refusing."""
 
 
 class Cluster(Value):
@@ -118,6 +121,10 @@ class Cluster(Value):
     """When it last answered; None if that is not known."""
     outage: Outage | None = None
     """What keeps it from being looked at, or from being looked at wholly, now."""
+    failed_checks: tuple[str, ...] = ()
+    """Required checks that it failed when it was last tested, and was saved all the same."""
+    checks: tuple[Check, ...] = ()
+    """Of the test that was just made; not stored."""
 
 
 class ClusterPage(Value):
@@ -134,6 +141,17 @@ class AddCluster(Query[Cluster]):
     timeout: ClassVar[timedelta] = timedelta(seconds=25)
     spec: ClusterSpec
     secrets: ClusterSecrets
+    is_anyway: bool = False
+    """Save it even if checks fail; it is marked with them."""
+
+
+class CheckCluster(Query[Cluster]):
+    """Test a cluster as it is stored; its marks of failed checks are renewed."""
+
+    subject: ClassVar[str] = "slipway.v1.query.inventory.cluster.check"
+    timeout: ClassVar[timedelta] = timedelta(seconds=25)
+    cluster: str
+    """Id or name."""
 
 
 class GetCluster(Query[Cluster]):

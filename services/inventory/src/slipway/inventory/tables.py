@@ -4,6 +4,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Computed,
     DateTime,
     ForeignKey,
     Index,
@@ -41,6 +42,13 @@ clusters = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("identity", Text, comment="what tells it from any other cluster; null is not known yet"),
     Column("removed_at", DateTime(timezone=True), comment="null while Slipway looks after it"),
+    Column(
+        "failed_checks",
+        JSONB,
+        nullable=False,
+        server_default=text("'[]'"),
+        comment="required checks that it failed when it was last tested",
+    ),
 )
 _STAYS = text("removed_at is null")
 Index("claim_cluster_name", clusters.c.name, unique=True, postgresql_where=_STAYS)
@@ -58,6 +66,7 @@ nodes = Table(
     Column("tls_fingerprint", Text, comment="of its API's certificate, the last one that was known"),
 )
 
+_TAGS = "lower((spec -> 'tags')::text)::jsonb"
 containers = Table(
     "containers",
     metadata,
@@ -71,6 +80,7 @@ containers = Table(
     Column("template_version", Text),
     Column("bundle", Text, comment="frozen at acceptance"),
     Column("spec", JSONB, nullable=False),
+    Column("tags", JSONB, Computed(_TAGS, persisted=True), comment="the spec's, in lower case"),
     Column("lifecycle", Text, nullable=False),
     Column("forgotten_as", Text, comment="its lifecycle before it was forgotten; else null"),
     Column("looked_at", DateTime(timezone=True), comment="when it was last looked for, forgotten"),
@@ -103,6 +113,7 @@ Index(
 )
 Index("claim_vmid", containers.c.cluster_id, containers.c.vmid, unique=True, postgresql_where=_LIVES)
 Index("containers_living", containers.c.id, postgresql_where=_LIVES)
+Index("containers_tags", containers.c.tags, postgresql_using="gin", postgresql_where=_LIVES)
 Index(
     "containers_forgotten",
     containers.c.cluster_id,

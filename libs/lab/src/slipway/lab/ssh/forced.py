@@ -18,10 +18,12 @@ import tempfile
 from asyncio.subprocess import PIPE
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
 import asyncssh
 
+from slipway.lab.access.actors import ALL_PRIVILEGES
 from slipway.lab.guests.commands import program
 from slipway.lab.host.machine import Machine
 from slipway.lab.ssh.paths import FOLDER
@@ -53,7 +55,13 @@ for each in "$host"/*; do
         cp -P "$each" .
     fi
 done
-mkdir -p usr run/lab proc tmp dev
+mkdir -p usr run/lab proc tmp dev etc
+# awk and other programs of Debian are links that lead through it.
+[ ! -d /etc/alternatives ] || [ -e etc/alternatives ] || cp -RP /etc/alternatives etc/
+for each in null urandom; do
+    [ -e "dev/$each" ] || : >"dev/$each"
+    mount --bind "/dev/$each" "dev/$each"
+done
 mount --bind "$scratch/run" run/lab
 mount -t overlay -o "lowerdir=$scratch/programs:/usr" lab usr
 for each in bin sbin lib lib32 lib64 libx32; do
@@ -104,8 +112,12 @@ class ForcedCommands:
         config = host / "etc" / "pve" / "user.cfg"
         config.parent.mkdir(parents=True, exist_ok=True)
         pools = self._machine.pools.all()
-        lines = (f"pool:{one.poolid}::{','.join(map(str, one.vmids))}::\n" for one in pools)
-        config.write_text("".join(lines))
+        lines = [f"pool:{one.poolid}::{','.join(map(str, one.vmids))}::" for one in pools]
+        before = config.read_text().splitlines() if config.exists() else []
+        # The users, roles and rights in it are `pveum`'s.
+        after = [*(line for line in before if not line.startswith("pool:")), *lines]
+        if after != before:
+            config.write_text("".join(f"{line}\n" for line in after))
 
 
 async def execute(
@@ -164,3 +176,9 @@ def _write_programs(scratch: Path, host: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         path.chmod(0o755)
+    pveum = scratch / "programs/sbin/pveum"
+    pveum.write_bytes(resources.files("slipway.lab.host").joinpath("programs", "pveum").read_bytes())
+    pveum.chmod(0o755)
+    known = scratch / "programs/share/lab/privileges"
+    known.parent.mkdir(parents=True)
+    known.write_text("".join(f"{each}\n" for each in sorted(ALL_PRIVILEGES)))
