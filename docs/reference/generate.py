@@ -57,6 +57,8 @@ OTHERS = """\
 |---|---|---|
 | `SLIPWAY_URL` | the server of `--data` | Address of the server that the client verbs talk to. |
 | `SLIPWAY_TOKEN_FILE` | the bootstrap token of `--data` | The file with the token for it. |
+| `SLIPWAY_TLS_FINGERPRINT` | | SHA-256 of the one certificate that this server may have. |
+| `SLIPWAY_TLS_CA_FILE` | the machine's CAs | The CA that signed this server's certificate (PEM). |
 | `SLIPWAY_LAB_CACHE` | `/var/cache/slipway-lab` | Where all labs of a machine keep templates and packages. |
 """
 ERRORS = """\

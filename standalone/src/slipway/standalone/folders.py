@@ -41,6 +41,8 @@ class DataFolder:
         """The first user's bearer token."""
         self.metrics_token = self.secrets / "metrics-token"
         self.key_ring = self.secrets / "key-ring.json"
+        self.tls_files = (self.secrets / "tls-certificate.pem", self.secrets / "tls-key.pem")
+        """The self-signed certificate and its key."""
 
     def take(self) -> IO[str]:
         """Make what is missing and lock the folder; it stays locked as long as the returned file is open."""

@@ -19,6 +19,7 @@ OPERATIONS: Mapping[str, str] = MappingProxyType(
     {
         "make_keys": "slipway.standalone.keys",
         "declare": "slipway.standalone.declare",
+        "prepare_certificate": "slipway.standalone.certificates",
         "await_stack": "slipway.standalone.readiness",
     }
 )
