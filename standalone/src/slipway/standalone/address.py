@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from slipway.cli.errors import WrongInput
 from slipway.standalone.embedded.ports import HOST
 
+_PORTS = {"http": 80, "https": 443}
 _UNUSED_ADDRESS = ("192.0.2.1", 9)
 """An address for documentation: no packet is sent to find the way to it."""
 
@@ -94,8 +95,9 @@ def listening(host: str, *, certificate: Path | None, key: Path | None, is_plain
 
 
 def url_of(host: str, port: int, *, scheme: str = "http") -> str:
-    """Write a URL."""
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}"
+    """Write a URL, without the port that its scheme has anyway."""
+    shown = "" if port == _PORTS[scheme] else f":{port}"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}{shown}"
 
 
 def _outgoing_address() -> str | None:
