@@ -38,6 +38,7 @@ SETTINGS = {
     "provisioner": "slipway.provisioner.settings:ProvisionerSettings",
     "monitor": "slipway.monitor.settings:MonitorSettings",
     "catalog": "slipway.catalog.settings:CatalogSettings",
+    "ACME (`slipway up --acme NAME`)": "slipway.standalone.acme:AcmeSettings",
     "topology (`slipway topology apply`)": "slipway.runtime.topology.__main__:AdminSettings",
 }
 MADE = "<!-- made by docs/reference/generate.py: change the code, not this page -->\n"

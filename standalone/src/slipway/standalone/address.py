@@ -5,7 +5,9 @@ plain HTTP at a loopback port of its own, for this machine's `slipway` and the c
 """
 
 import os
+import re
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -14,6 +16,7 @@ from urllib.parse import urlsplit
 from slipway.cli.errors import WrongInput
 from slipway.standalone.embedded.ports import HOST
 
+_DNS_NAME = re.compile(r"(\*\.)?([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z][A-Za-z0-9-]{0,62}")
 _PORTS = {"http": 80, "https": 443}
 _UNUSED_ADDRESS = ("192.0.2.1", 9)
 """An address for documentation: no packet is sent to find the way to it."""
@@ -27,6 +30,8 @@ class Listening:
     has_tls: bool = False
     certificate: tuple[str, str] | None = None
     """Paths of the operator's certificate and its key; None: with TLS a self-signed one."""
+    acme: tuple[str, ...] = ()
+    """The names that a CA is asked to issue a certificate for."""
 
     @property
     def files(self) -> tuple[Path, Path] | None:
@@ -70,13 +75,16 @@ class Listening:
         return url_of(host, port, scheme="https" if self.has_tls else "http")
 
 
-def listening(host: str, *, certificate: Path | None, key: Path | None, is_plain: bool) -> Listening:
+def listening(
+    host: str, *, certificate: Path | None, key: Path | None, acme: Sequence[str] = (), is_plain: bool
+) -> Listening:
     """Return how to listen; raise `WrongInput` for what does not fit together.
 
     Args:
         host: an address of this machine, `0.0.0.0` or `::` for all of them, or `localhost`.
         certificate: the operator's, in a file.
         key: the certificate's private key.
+        acme: the names that a CA is asked to issue a certificate for.
         is_plain: whether plain HTTP was asked for.
     """
     try:
@@ -87,11 +95,17 @@ def listening(host: str, *, certificate: Path | None, key: Path | None, is_plain
         ) from error
     if (certificate is None) != (key is None):
         raise WrongInput("--tls-certificate and --tls-key are a pair: give both or none")
-    if is_plain and certificate is not None:
-        raise WrongInput("--plain-http is without TLS: leave --tls-certificate and --tls-key out")
+    if is_plain and (certificate is not None or acme):
+        raise WrongInput("--plain-http is without TLS: leave --tls-certificate, --tls-key and --acme out")
+    if acme and certificate is not None:
+        raise WrongInput("--acme has a certificate issued: leave --tls-certificate and --tls-key out")
+    for name in acme:
+        if not _DNS_NAME.fullmatch(name):
+            raise WrongInput(f"--acme {name}: give a name in DNS, like slipway.example.org")
     pair = (str(certificate.absolute()), str(key.absolute())) if certificate and key else None
-    has_tls = not is_plain and (pair is not None or not address.is_loopback)
-    return Listening(host=str(address), has_tls=has_tls, certificate=pair)
+    has_tls = not is_plain and (pair is not None or bool(acme) or not address.is_loopback)
+    names = tuple(name.lower() for name in acme)
+    return Listening(host=str(address), has_tls=has_tls, certificate=pair, acme=names)
 
 
 def url_of(host: str, port: int, *, scheme: str = "http") -> str:

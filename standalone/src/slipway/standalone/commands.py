@@ -55,6 +55,10 @@ def _up(
     tls_key: Annotated[
         Path | None, typer.Option(envvar="SLIPWAY_TLS_KEY_FILE", help="the certificate's private key (PEM)")
     ] = None,
+    acme: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="have a CA issue a certificate for this name (SLIPWAY_ACME_...)"),
+    ] = None,
     plain_http: Annotated[
         bool,
         typer.Option(
@@ -76,7 +80,7 @@ def _up(
 
     if nodes is not None and nodes > MOST_NODES:
         raise WrongInput(f"--nodes {nodes}: the lab has at most {MOST_NODES}")
-    at = listening(host, certificate=tls_certificate, key=tls_key, is_plain=plain_http)
+    at = listening(host, certificate=tls_certificate, key=tls_key, acme=acme or (), is_plain=plain_http)
     options = {"port": port, "with_lab": lab, "guests": guests, "nodes": nodes, "is_verbose": verbose}
     become(["slipway", *sys.argv[1:]], data=str(data), listening=asdict(at), **options)
 

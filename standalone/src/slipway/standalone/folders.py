@@ -43,6 +43,9 @@ class DataFolder:
         self.key_ring = self.secrets / "key-ring.json"
         self.tls_files = (self.secrets / "tls-certificate.pem", self.secrets / "tls-key.pem")
         """The self-signed certificate and its key."""
+        self.acme_files = (self.secrets / "acme-certificate.pem", self.secrets / "acme-key.pem")
+        """Those that a CA issued by ACME, once it has."""
+        self.acme_account = self.secrets / "acme-account.json"
 
     def take(self) -> IO[str]:
         """Make what is missing and lock the folder; it stays locked as long as the returned file is open."""

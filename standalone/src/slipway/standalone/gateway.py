@@ -1,9 +1,10 @@
 """The gateway of a stack as others find it: its ports, its certificate, and what people are told of both."""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, NoReturn
 
+from slipway.cli.errors import CommandFailed
 from slipway.runtime.process.ending import end
 from slipway.standalone.accounts import Confinement, listening_anywhere
 from slipway.standalone.address import Listening, url_of
@@ -11,6 +12,10 @@ from slipway.standalone.embedded.ports import HOST, free_port, require_free
 from slipway.standalone.folders import DataFolder
 from slipway.standalone.tls import HandedCertificate
 
+RENEWAL_SECONDS = 12 * 3600.0
+"""How often a certificate is looked at that a CA issued."""
+AGAIN_SECONDS = 3600.0
+"""The pause after a failure: Let's Encrypt lets five fail in an hour."""
 _FIRST_FREE_PORT = 1024
 """An ordinary user may not listen below it."""
 
@@ -25,7 +30,7 @@ class GatewayAddress:
         self.plain_port = free_port() if listening.has_tls else self._port
         """Where it speaks plain HTTP."""
         self._certificate: HandedCertificate | None = None
-        self._following: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     @property
     def local_url(self) -> str:
@@ -49,7 +54,9 @@ class GatewayAddress:
     def hand_out(self) -> None:
         """Give the gateway its copy of the certificate, if there is TLS."""
         if self._listening.has_tls:
-            self._certificate = HandedCertificate(self._folder, self._listening.files)
+            self._certificate = HandedCertificate(
+                self._folder, self._listening.files, has_acme=bool(self._listening.acme)
+            )
             self._certificate.copy()
 
     def environment(self) -> Mapping[str, str]:
@@ -69,15 +76,31 @@ class GatewayAddress:
         """Return how the gateway runs: as the other services, and able to listen on its port."""
         return listening_anywhere(confinement) if self._port < _FIRST_FREE_PORT else confinement
 
-    def begin(self, report: Callable[[str], None]) -> None:
-        """Hand out every newer certificate from now on."""
+    def begin(self, report: Callable[[str], None], run: Callable[..., Awaitable[None]]) -> None:
+        """Hand out every newer certificate from now on, and have one issued if that was asked for.
+
+        Args:
+            report: of what goes wrong.
+            run: of an operation in a process of its own, by its name.
+        """
         if self._certificate is not None:
-            self._following = asyncio.create_task(self._certificate.follow(report), name="certificate")
+            self._tasks.append(asyncio.create_task(self._certificate.follow(report), name="certificate"))
+        if self._listening.acme:
+            self._tasks.append(asyncio.create_task(self._renew(report, run), name="acme"))
 
     async def end(self) -> None:
         """Hand out no more."""
-        if self._following is not None:
-            await end(self._following)
+        await end(*self._tasks)
+
+    async def _renew(self, report: Callable[[str], None], run: Callable[..., Awaitable[None]]) -> NoReturn:
+        while True:
+            pause = RENEWAL_SECONDS
+            try:
+                await run("renew_certificate", data=str(self._folder.path), names=list(self._listening.acme))
+            except (CommandFailed, OSError) as error:
+                report(f"{error}; it is tried again in an hour")
+                pause = AGAIN_SECONDS
+            await asyncio.sleep(pause)
 
     def sentences(self) -> list[str]:
         """Return what people are told when everything is ready."""

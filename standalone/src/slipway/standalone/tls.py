@@ -23,13 +23,23 @@ _END = "-----END CERTIFICATE-----"
 class HandedCertificate:
     """A certificate and its key, and the copies that the gateway reads."""
 
-    def __init__(self, folder: DataFolder, own: tuple[Path, Path] | None) -> None:
-        self._sources = own or folder.tls_files
+    def __init__(self, folder: DataFolder, own: tuple[Path, Path] | None, *, has_acme: bool = False) -> None:
+        self._has_acme = has_acme
+        self._folder = folder
+        self._own = own
         account = account_for(folder.path)
         self._owner = (account.uid, account.gid) if os.geteuid() == 0 else None
         place = own_folder(folder.path, "services", account) / "gateway"
         self.copies = (place / "tls-certificate.pem", place / "tls-key.pem")
         self._copied: tuple[str, ...] = ()
+
+    @property
+    def _sources(self) -> tuple[Path, Path]:
+        """The operator's files; what a CA issued, once it has; else the self-signed ones."""
+        acme = self._folder.acme_files
+        return self._own or (
+            acme if self._has_acme and all(path.exists() for path in acme) else self._folder.tls_files
+        )
 
     def copy(self) -> None:
         """Write the copies anew if the files have others."""

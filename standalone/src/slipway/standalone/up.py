@@ -116,7 +116,7 @@ class Stack:
         }
         self._record()
         self._reserve = asyncio.create_task(Reserve(nats.folder.parent, self._view.report).keep())
-        self._address.begin(self._view.report)
+        self._address.begin(self._view.report, self._once)
         for sentence in self._address.sentences():
             say(sentence)
         say(f"Sign in with the secret in {self.folder.bootstrap_token}")
