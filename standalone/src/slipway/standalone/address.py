@@ -70,8 +70,11 @@ class Listening:
         public = os.environ.get("SLIPWAY_PUBLIC_URL")
         if public:
             return public
-        is_any = ip_address(self.host).is_unspecified
-        host = (_outgoing_address() or socket.gethostname()) if is_any else self.host
+        host = self.host
+        if self.acme:
+            host = self.acme[0].removeprefix("*.")
+        elif ip_address(self.host).is_unspecified:
+            host = _outgoing_address() or socket.gethostname()
         return url_of(host, port, scheme="https" if self.has_tls else "http")
 
 
