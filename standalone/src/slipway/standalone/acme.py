@@ -20,6 +20,7 @@ from acme import challenges, client, crypto_util, errors, messages, standalone
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from josepy.errors import Error as JoseError
 from josepy.jwa import ES256
 from josepy.jwk import JWK, JWKEC
 from pydantic import Field
@@ -75,7 +76,7 @@ async def renew_certificate(*, data: str, names: Sequence[str]) -> None:
     say(f"asking {settings.acme_directory} for a certificate for {', '.join(names)}")
     try:
         await asyncio.to_thread(_obtain, folder, names, settings)
-    except (errors.Error, messages.Error, requests.RequestException) as error:
+    except (errors.Error, messages.Error, JoseError, requests.RequestException) as error:
         raise CommandFailed(
             f"no certificate for {', '.join(names)} from {settings.acme_directory}: {_reason(error)}"
         ) from error
@@ -139,11 +140,10 @@ def _signed_in(folder: DataFolder, settings: AcmeSettings) -> tuple[client.Clien
 def _stored_key(folder: DataFolder, settings: AcmeSettings) -> JWK | None:
     try:
         stored = json.loads(folder.acme_account.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        key = JWK.from_json(stored["key"]) if stored["directory"] == settings.acme_directory else None
+    except (FileNotFoundError, ValueError, KeyError, JoseError):
+        # An account can always be made; without a readable key the former one is of no use.
         return None
-    if stored["directory"] != settings.acme_directory:
-        return None
-    key = JWK.from_json(stored["key"])
     return key if isinstance(key, JWKEC) else None
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from uvicorn.server import ServerState
@@ -24,11 +24,14 @@ from uvicorn.server import ServerState
 from slipway.contracts.health import Health
 from slipway.runtime.errors import problem_of
 from slipway.runtime.process import metrics
-from slipway.runtime.process.certificate import CertificateFiles
 from slipway.runtime.process.logs import get_logger
 from slipway.runtime.process.settings import ServiceSettings
 from slipway.runtime.process.slow_clients import watched
 from slipway.runtime.retry import Deadline
+
+if TYPE_CHECKING:
+    # Only the gateway has a certificate; the others need not carry what reads one.
+    from slipway.runtime.process.certificate import CertificateFiles
 
 log = get_logger()
 
@@ -174,7 +177,7 @@ class Https:
 
     host: str
     port: int
-    files: CertificateFiles
+    files: "CertificateFiles"
 
 
 class HealthServer:

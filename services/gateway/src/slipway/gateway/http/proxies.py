@@ -25,10 +25,11 @@ class Proxies:
         parts = urlsplit(public_url)
         self._path = parts.path.rstrip("/")
         self._is_public_https = parts.scheme == "https"
+        self._is_alone = not trusted and not public_url
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass one request on as it was before the proxies."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or self._is_alone:
             await self._app(scope, receive, send)
             return
         peer = scope["client"][0] if scope.get("client") else ""
