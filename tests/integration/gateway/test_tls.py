@@ -74,11 +74,11 @@ async def test_a_broken_certificate_changes_nothing(
     assert 'slipway_certificate_loads_total{outcome="refused"}' in render().decode()
 
 
-async def test_plain_http_is_not_spoken(gateway: Service) -> None:
-    """Where TLS is, nothing else gets an answer; nobody gets metrics without a token, and nobody HSTS."""
+async def test_what_is_not_there_with_tls(gateway: Service) -> None:
+    """Plain HTTP is told to use TLS; nobody gets metrics without a token, nor HSTS from a self-signed one."""
     url = f"127.0.0.1:{gateway.https_port}"
     async with httpx.AsyncClient(verify=False, trust_env=False) as client:  # noqa: S501 - any certificate
         assert (await client.get(f"https://{url}/metrics")).status_code == httpx.codes.FORBIDDEN
         assert "strict-transport-security" not in (await client.get(f"https://{url}/")).headers
-        with pytest.raises(httpx.TransportError):
-            await client.get(f"http://{url}/")
+        plain = await client.get(f"http://{url}/api/v1/version")
+        assert (plain.status_code, plain.json()["code"]) == (httpx.codes.BAD_REQUEST, "tls.missing")

@@ -139,10 +139,7 @@ class Transport:
         url = self._http.base_url
         if (reason := refusal(error)) is not None:
             return untrusted(str(url), reason)
-        hint = ""
-        if url.scheme == "http" and isinstance(error, httpx.RemoteProtocolError | httpx.ReadError):
-            hint = "; if TLS is spoken there, write https://"
-        return ApiUnreachable(f"{url} does not answer: {error!r}{hint}")
+        return ApiUnreachable(f"{url} does not answer: {error!r}")
 
 
 def _whole(message: str, errors: Iterable[Mapping[str, Any]]) -> str:

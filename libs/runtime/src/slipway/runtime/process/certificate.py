@@ -9,12 +9,13 @@ from what was read, and is read next.
 """
 
 import asyncio
+import json
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -32,6 +33,21 @@ POLL_SECONDS = 1.0
 EXPIRES_SOON = timedelta(days=14)
 """From when on readiness says that a certificate expires: ACME clients renew 30 days before."""
 HSTS = b"max-age=31536000"
+_SENTENCE = "TLS is spoken at this port: write the address with https://."
+_PROBLEM = json.dumps(
+    {
+        "type": "urn:slipway:problem:tls.missing",
+        "title": "Bad Request",
+        "status": 400,
+        "code": "tls.missing",
+        "detail": _SENTENCE,
+        "message": _SENTENCE,
+    }
+).encode()
+_PLAIN_HTTP = (
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/problem+json\r\n"
+    b"Content-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(_PROBLEM), _PROBLEM)
+)
 
 certificate_loads = Counter(
     "slipway_certificate_loads", "Certificates read, by whether they can be used.", ["outcome"], registry=None
@@ -220,8 +236,37 @@ def _is_self_signed(certificate: x509.Certificate) -> bool:
     return True
 
 
+class _ServerConnection(ssl.SSLObject):
+    """A connection whose client may speak plain HTTP: then it is told so, instead of being cut."""
+
+    outgoing: ssl.MemoryBIO
+    _refusal: ssl.SSLError | None = None
+
+    def do_handshake(self) -> None:
+        if self._refusal is not None:
+            raise self._refusal
+        try:
+            super().do_handshake()
+        except ssl.SSLError as error:
+            if error.reason != "HTTP_REQUEST":
+                raise
+            self._refusal = error
+            self.outgoing.write(_PLAIN_HTTP)
+            # What waits is sent only where a handshake goes on; it ends with what the client does next.
+            raise ssl.SSLWantReadError from error
+
+
+class _ServerContext(ssl.SSLContext):
+    sslobject_class = _ServerConnection
+
+    def wrap_bio(self, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO, *rest: Any, **more: Any) -> Any:
+        connection = super().wrap_bio(incoming, outgoing, *rest, **more)
+        connection.outgoing = outgoing  # type: ignore[attr-defined]  # it is of our class
+        return connection
+
+
 def _server_context() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = _ServerContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     return context
 
