@@ -18,8 +18,8 @@ from slipway.standalone.embedded.ports import HOST
 
 _DNS_NAME = re.compile(r"(\*\.)?([A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z][A-Za-z0-9-]{0,62}")
 _PORTS = {"http": 80, "https": 443}
-_UNUSED_ADDRESS = ("192.0.2.1", 9)
-"""An address for documentation: no packet is sent to find the way to it."""
+_UNUSED_ADDRESSES = {4: (socket.AF_INET, ("192.0.2.1", 9)), 6: (socket.AF_INET6, ("2001:db8::1", 9))}
+"""Addresses for documentation: no packet is sent to find the way to them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,20 +61,34 @@ class Listening:
     def names(self) -> list[str]:
         """Return what a self-signed certificate is for: the names and addresses that people may write."""
         host = socket.gethostname()
-        own = [self.host] if not ip_address(self.host).is_unspecified else [_outgoing_address() or HOST]
+        own = [self._reached_at or HOST]
         public = urlsplit(os.environ.get("SLIPWAY_PUBLIC_URL", "")).hostname
         return list(dict.fromkeys([host, "localhost", *own, HOST, "::1", *([public] if public else [])]))
+
+    @property
+    def _reached_at(self) -> str | None:
+        """The address that others write: the own one, or that on the way to them; None if there is no way."""
+        address = ip_address(self.host)
+        if not address.is_unspecified:
+            return self.host
+        family, somewhere = _UNUSED_ADDRESSES[address.version]
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as probe:
+                probe.connect(somewhere)
+                found: str = probe.getsockname()[0]
+                return found
+        except OSError:
+            return None
 
     def shown_url(self, port: int) -> str:
         """Return the address to tell people, when it listens at `port`."""
         public = os.environ.get("SLIPWAY_PUBLIC_URL")
         if public:
             return public
-        host = self.host
         if self.acme:
             host = self.acme[0].removeprefix("*.")
-        elif ip_address(self.host).is_unspecified:
-            host = _outgoing_address() or socket.gethostname()
+        else:
+            host = self._reached_at or socket.gethostname()
         return url_of(host, port, scheme="https" if self.has_tls else "http")
 
 
@@ -115,14 +129,3 @@ def url_of(host: str, port: int, *, scheme: str = "http") -> str:
     """Write a URL, without the port that its scheme has anyway."""
     shown = "" if port == _PORTS[scheme] else f":{port}"
     return f"{scheme}://{f'[{host}]' if ':' in host else host}{shown}"
-
-
-def _outgoing_address() -> str | None:
-    """Return this machine's address on the way to others; None if there is no way."""
-    try:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-            probe.connect(_UNUSED_ADDRESS)
-            address: str = probe.getsockname()[0]
-            return address
-    except OSError:
-        return None
