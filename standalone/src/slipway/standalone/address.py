@@ -85,10 +85,8 @@ class Listening:
         public = os.environ.get("SLIPWAY_PUBLIC_URL")
         if public:
             return public
-        if self.acme:
-            host = self.acme[0].removeprefix("*.")
-        else:
-            host = self._reached_at or socket.gethostname()
+        names = [name.removeprefix("*.") for name in self.acme]
+        host = next(iter(names), None) or self._reached_at or socket.gethostname()
         return url_of(host, port, scheme="https" if self.has_tls else "http")
 
 
