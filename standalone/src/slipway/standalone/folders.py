@@ -35,17 +35,17 @@ class DataFolder:
         self.secrets = path / "secrets"
         self.identities = path / "identities"
         self.lab = path / "lab"
+        self.tls_files = (self.secrets / "tls-certificate.pem", self.secrets / "tls-key.pem")
+        """The self-signed certificate and its key."""
+        self.acme_files = (self.secrets / "acme-certificate.pem", self.secrets / "acme-key.pem")
+        """Those that a CA issued by ACME, once it has."""
+        self.acme_account = self.secrets / "acme-account.json"
         self.endpoints = self.run / "endpoints.json"
         """How to reach everything; exists only while everything is ready."""
         self.bootstrap_token = self.secrets / "bootstrap-token"
         """The first user's bearer token."""
         self.metrics_token = self.secrets / "metrics-token"
         self.key_ring = self.secrets / "key-ring.json"
-        self.tls_files = (self.secrets / "tls-certificate.pem", self.secrets / "tls-key.pem")
-        """The self-signed certificate and its key."""
-        self.acme_files = (self.secrets / "acme-certificate.pem", self.secrets / "acme-key.pem")
-        """Those that a CA issued by ACME, once it has."""
-        self.acme_account = self.secrets / "acme-account.json"
 
     def take(self) -> IO[str]:
         """Make what is missing and lock the folder; it stays locked as long as the returned file is open."""
