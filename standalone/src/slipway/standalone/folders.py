@@ -35,6 +35,11 @@ class DataFolder:
         self.secrets = path / "secrets"
         self.identities = path / "identities"
         self.lab = path / "lab"
+        self.tls_files = (self.secrets / "tls-certificate.pem", self.secrets / "tls-key.pem")
+        """The self-signed certificate and its key."""
+        self.acme_files = (self.secrets / "acme-certificate.pem", self.secrets / "acme-key.pem")
+        """Those that a CA issued by ACME, once it has."""
+        self.acme_account = self.secrets / "acme-account.json"
         self.endpoints = self.run / "endpoints.json"
         """How to reach everything; exists only while everything is ready."""
         self.bootstrap_token = self.secrets / "bootstrap-token"

@@ -49,8 +49,8 @@ _KEY = {
 }
 
 
-def build_api(bus: Bus, inventory: Inventory, auth: Auth, *, is_public_https: bool) -> FastAPI:
-    """Build the API."""
+def build_api(bus: Bus, inventory: Inventory, auth: Auth, *, path: str) -> FastAPI:
+    """Build the API; `path` is what people write in front of `/api`, for programs that read the document."""
     app = _Api(
         title="Slipway",
         version=VERSION,
@@ -58,6 +58,7 @@ def build_api(bus: Bus, inventory: Inventory, auth: Auth, *, is_public_https: bo
         redoc_url=None,
         openapi_url=f"{PREFIX}/openapi.json",
         redirect_slashes=False,
+        servers=[{"url": path}] if path else None,
     )
     problems.install(app)
     routers = (
@@ -69,7 +70,7 @@ def build_api(bus: Bus, inventory: Inventory, auth: Auth, *, is_public_https: bo
         templates(bus),
         audit(bus),
         dead_letters(bus),
-        session(auth, is_public_https=is_public_https),
+        session(auth),
         _version(),
     )
     for router in routers:
