@@ -60,7 +60,7 @@ class DataFolder:
     def end_leftovers(self) -> list[str]:
         """End the processes that a killed `up` left here; return their names when they are gone."""
         self.endpoints.unlink(missing_ok=True)
-        leftovers = {name: pid for name, pid, began in self._recorded() if _began(pid) == began}
+        leftovers = self.living()
         deadline = Deadline(LEFTOVER_SECONDS)
         for pid in leftovers.values():
             _signal(pid, signal.SIGTERM)
@@ -71,6 +71,10 @@ class DataFolder:
         while any(_began(pid) is not None for pid in leftovers.values()):
             time.sleep(0.02)
         return sorted(leftovers)
+
+    def living(self) -> dict[str, int]:
+        """Return the processes that were recorded here and live, by name."""
+        return {name: pid for name, pid, began in self._recorded() if _began(pid) == began}
 
     def record_pids(self, pids: Mapping[str, int]) -> None:
         """Record our processes, for an `up` after we were killed."""
