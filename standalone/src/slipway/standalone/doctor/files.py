@@ -87,9 +87,9 @@ def secrets_of(installation: Installation) -> Iterator[Path]:
             yield from (
                 each for each in sorted(place.rglob("*")) if each.is_file() and each.name not in _PUBLIC
             )
-    for each in (installation.server_folder("postgres") / "admin-password", *folder.path.rglob("*.key")):
-        if each.is_file():
-            yield each
+    password = installation.server_folder("postgres") / "admin-password"
+    if password.is_file():
+        yield password
 
 
 def require_folder(installation: Installation) -> None:

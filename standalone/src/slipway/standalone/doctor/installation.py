@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from slipway.client.endpoints import find_endpoint
 from slipway.client.transport import Transport
 from slipway.runtime.process.settings import DatabaseSettings
 from slipway.runtime.topology.__main__ import AdminSettings
@@ -77,5 +78,4 @@ class Installation:
         """Return a connection to the API; None unless everything is ready."""
         if not self.endpoints:
             return None
-        token = self.folder.bootstrap_token.read_text(encoding="utf-8").strip()
-        return Transport(str(self.endpoints["http"]), token)
+        return Transport(*find_endpoint(self.folder.path))
