@@ -36,7 +36,7 @@ async def attach(machine: Machine, vmid: int, argv: Sequence[str], streams: Stre
         return NOT_RUNNING
     lines = None if order is None else order.after_lines
     try:
-        is_cut = await _pump(process, streams, lines)
+        is_cut = await pump(process, streams, lines)
     except BaseException:
         process.terminate()
         raise
@@ -46,7 +46,8 @@ async def attach(machine: Machine, vmid: int, argv: Sequence[str], streams: Stre
     return await process.wait()
 
 
-async def _pump(process: Process, streams: Streams, lines: int | None) -> bool:
+async def pump(process: Process, streams: Streams, lines: int | None) -> bool:
+    """Join a process to streams until its outputs end; return whether they were cut after so many lines."""
     feeding = asyncio.create_task(_feed(process, streams))
     limit = _Limit(lines)
     is_cut = False

@@ -4,24 +4,28 @@ The host is not the machine under the lab: no program of that machine can be rea
 unknown command is answered with bash's words and 127.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
 
 from slipway.lab.host.machine import Machine
 from slipway.lab.ssh import paths
 from slipway.lab.ssh.pct import Pct
+from slipway.lab.ssh.scripts import Scripts
 from slipway.lab.ssh.streams import Redirected, Streams
 from slipway.lab.ssh.words import BadLine, Command, parse
 
 Builtin = Callable[[Sequence[str], Streams], Awaitable[int]]
 NOT_FOUND = 127
 SYNTAX = 2
+_ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 
 
 class Shell:
     """Runs command lines."""
 
-    def __init__(self, machine: Machine, pct: Pct) -> None:
+    def __init__(self, machine: Machine, pct: Pct, scripts: Scripts) -> None:
         self._machine = machine
+        self._scripts = scripts
         self._builtins: dict[str, Builtin] = {
             "pct": pct.run,
             "echo": _echo,
@@ -32,6 +36,7 @@ class Shell:
             "hostname": self._hostname,
             "realpath": self._realpath,
             "command": self._command,
+            "env": self._env,
             "sh": self._sh,
             "bash": self._sh,
         }
@@ -56,6 +61,8 @@ class Shell:
         self._machine.remote_processes += 1
         redirected = Redirected(streams, command)
         words = command.words[1:] if command.words[0] == "exec" and len(command.words) > 1 else command.words
+        if _ASSIGNMENT.match(words[0]):
+            words = ["env", *words]
         builtin = self._builtins.get(words[0].removeprefix("/usr/sbin/").removeprefix("/usr/bin/"))
         if builtin is None:
             place = "No such file or directory" if "/" in words[0] else "command not found"
@@ -64,10 +71,19 @@ class Shell:
         return await builtin(words[1:], redirected)
 
     async def _sh(self, arguments: Sequence[str], streams: Streams) -> int:
+        if arguments[:1] in (["-s"], []):
+            return await self._scripts.run(["sh", *arguments], streams)
         if len(arguments) < 2 or arguments[0] not in ("-c", "-lc", "-ec"):  # noqa: PLR2004 - flag and line
             await streams.err(b"sh: the lab's shell runs only -c\n")
             return SYNTAX
         return await self.run(arguments[1], streams)
+
+    async def _env(self, arguments: Sequence[str], streams: Streams) -> int:
+        named = next((at for at, word in enumerate(arguments) if not _ASSIGNMENT.match(word)), len(arguments))
+        if list(arguments[named : named + 2]) not in (["sh", "-s"], ["bash", "-s"]):
+            await streams.err(b"env: the lab's shell sets variables for `sh -s` only\n")
+            return NOT_FOUND
+        return await self._scripts.run(["env", *arguments], streams)
 
     async def _realpath(self, arguments: Sequence[str], streams: Streams) -> int:
         return await paths.realpath(self._machine.folder / paths.FOLDER, arguments, streams)
