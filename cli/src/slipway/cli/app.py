@@ -48,7 +48,7 @@ SHORT: Mapping[str, tuple[str, str]] = {
     "remove-cluster": ("cluster", "remove"),
     "templates": ("template", "list"),
 }
-_HOST_COMMANDS = frozenset({"up", "demo", "demo-clean", "topology", "doctor", "service"})
+_HOST_COMMANDS = frozenset({"up", "demo", "demo-clean", "topology", "doctor", "service", "uninstall"})
 
 
 class Root(TyperGroup):

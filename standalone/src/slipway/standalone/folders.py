@@ -8,7 +8,9 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import signal
+import stat
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -105,6 +107,16 @@ def write_whole(path: Path, text: str, *, owner: tuple[int, int] | None = None) 
             os.fchown(descriptor, *owner)
         file.write(text)
     draft.replace(path)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a data folder, whatever is in it."""
+    for parent, names, _ in os.walk(path):
+        for inner in (Path(parent, name) for name in names):
+            if not inner.is_symlink():
+                # The kernel makes closed folders below a simulated guest's overlay.
+                inner.chmod(inner.stat().st_mode | stat.S_IRWXU)
+    shutil.rmtree(path)
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

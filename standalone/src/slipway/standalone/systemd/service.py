@@ -66,7 +66,7 @@ def install(service: Service, *, is_plan: bool) -> int:
         return 0
     require_systemd(service)
     require_reachable(service.program)
-    _run(steps)
+    run_steps(steps)
     say(f"Slipway runs as a service; its data is in {STATE}, its settings can stand in {ENVIRONMENT}.")
     say(f"See how it is: `slipway service status`, `journalctl -u {NAME}`, `slipway doctor --data {STATE}`.")
     say(f"Sign in at http://127.0.0.1:{service.port} with the secret in {STATE}/secrets/bootstrap-token.")
@@ -81,7 +81,7 @@ def uninstall(*, is_plan: bool) -> int:
     if not UNIT.exists():
         raise CommandFailed(f"there is no {UNIT}: Slipway is no service of this machine; nothing was changed")
     _require_root()
-    _run(uninstall_steps())
+    run_steps(uninstall_steps())
     say(f"The service is gone. Its data stays in {STATE}; `slipway uninstall` removes that too.")
     return 0
 
@@ -97,6 +97,18 @@ def status() -> int:
     output = _ran("systemctl", "show", NAME, *options)
     say(output.strip())
     return 0 if "ActiveState=active" in output else 1
+
+
+def run_steps(steps: Sequence[Step]) -> None:
+    """Do one step after the other; the first that fails ends it."""
+    for step in steps:
+        say(step.text.partition(":\n")[0])
+        step.act()
+
+
+def remove_user() -> None:
+    """Remove the service's user."""
+    _ran("userdel", NAME)
 
 
 def require_systemd(service: Service) -> None:
@@ -169,12 +181,6 @@ def _write(path: Path, text: str) -> None:
     draft.write_text(text, encoding="utf-8")
     draft.chmod(0o644)
     draft.replace(path)
-
-
-def _run(steps: Sequence[Step]) -> None:
-    for step in steps:
-        say(step.text.partition(":\n")[0])
-        step.act()
 
 
 def _print(steps: Sequence[Step]) -> None:
