@@ -105,7 +105,7 @@ def _print_plan(installation: Installation, clusters: Sequence[StoredCluster], *
         f"remove {path}: users and their tokens, what is known of containers, jobs and their logs, the audit "
         "log, stored passwords, and the keys that open them"
     )
-    if is_service:
+    if path == STATE:
         lines.append(f"remove {ENVIRONMENT} and the user {NAME}")
     say("This would:")
     for number, line in enumerate(lines, 1):
