@@ -82,7 +82,7 @@ def uninstall(*, is_plan: bool) -> int:
         raise CommandFailed(f"there is no {UNIT}: Slipway is no service of this machine; nothing was changed")
     _require_root()
     run_steps(uninstall_steps())
-    say(f"The service is gone. Its data stays in {STATE}; `slipway uninstall --data {STATE}` removes that too.")
+    say(f"The service is gone, its data is not: `slipway uninstall --data {STATE}` removes that too.")
     return 0
 
 
