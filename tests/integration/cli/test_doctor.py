@@ -4,6 +4,7 @@ import json
 import socket
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,11 @@ async def folder(tmp_path: Path) -> DataFolder:
     return folder
 
 
-def doctor(folder: DataFolder, port: int) -> tuple[int, dict[str, Any]]:
+def doctor(folder: DataFolder, port: int, *options: str) -> tuple[int, dict[str, Any]]:
     """Run it; return the exit status, and the findings by check."""
     command = (sys.executable, "-m", "slipway.cli", "doctor", "-o", "json")
-    options = ("--data", str(folder.path), "--port", str(port))
-    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
+    where = ("--data", str(folder.path), "--port", str(port))
+    done = subprocess.run([*command, *where, *options], capture_output=True, text=True, check=False)
     return done.returncode, {each["check"]: each for each in json.loads(done.stdout)["checks"]}
 
 
@@ -60,6 +61,23 @@ async def test_what_is_wrong_is_named_with_its_remedy(folder: DataFolder) -> Non
     assert found["key-ring"]["state"] == "failed"
     assert "backup" in found["key-ring"]["remedy"]
     assert "another program listens" in found["port"]["message"]
+
+
+async def test_the_archive_of_a_broken_installation(folder: DataFolder, tmp_path: Path) -> None:
+    """That is when one needs it: a key ring that can't be read does not keep it from being written."""
+    folder.key_ring.write_text("{}")
+    token = folder.bootstrap_token.read_text().strip()
+    (folder.log / "slipway.log").write_text(f"a line with {token}\n")
+    bundle = tmp_path / "bundle.tar.gz"
+
+    status, _ = doctor(folder, free_port(), "--bundle", str(bundle))
+    with tarfile.open(bundle) as archive:
+        log = archive.extractfile("slipway-doctor/logs/slipway.log")
+        assert log is not None
+        text = log.read().decode()
+
+    assert status == 1
+    assert text == "a line with [redacted]\n"
 
 
 def test_no_installation_at_all(tmp_path: Path) -> None:

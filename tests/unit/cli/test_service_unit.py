@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import typer
 
-from slipway.cli.errors import CommandFailed
-from slipway.standalone.systemd.service import install_steps, require_reachable
+from slipway.cli.errors import CommandFailed, WrongInput
+from slipway.standalone.systemd.service import install_steps, require_options_of_up, require_reachable
 from slipway.standalone.systemd.unit import UNIT, Service, unit_text
 
 
@@ -34,6 +35,18 @@ def test_words_of_the_command_are_quoted() -> None:
     unit = lines(Service(program=Path('/opt/a b%i"$HOME/slipway'), port=7880))
 
     assert 'ExecStart="/opt/a b%%i\\"$$HOME/slipway" up --data /var/lib/slipway/data --port 7880' in unit
+
+
+def test_further_options_are_those_of_up() -> None:
+    """They stand in the unit; what `up` does not take, or the service has itself, is refused at once."""
+    service = Service(program=Path("/s"), port=7880, options=("--verbose",))
+    require_options_of_up(service.options)
+
+    assert "ExecStart=/s up --data /var/lib/slipway/data --port 7880 --verbose" in lines(service)
+    with pytest.raises(typer.TyperException, match="No such option"):
+        require_options_of_up(("--verbos",))
+    with pytest.raises(WrongInput, match="--port: the service has its own"):
+        require_options_of_up(("--port=1",))
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd here")

@@ -98,6 +98,8 @@ async def _finding(check: Check, installation: Installation) -> Finding:
         return Finding(state=State.NOT_CHECKED, message=f"{error.filename} can't be read", remedy=remedy)
     except _FAILURES as error:
         return failed(_reason(error), _REMEDY)
+    except Exception as error:  # noqa: BLE001 - a check that is wrong itself must not take the others along
+        return Finding(state=State.NOT_CHECKED, message=f"the check itself failed: {error!r}")
 
 
 def _reason(error: Exception) -> str:

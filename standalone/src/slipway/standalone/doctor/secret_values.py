@@ -42,6 +42,10 @@ def _texts(installation: Installation) -> Iterator[str]:
 async def _stored(installation: Installation) -> list[str]:
     """Open what the database has sealed; nothing while it does not run."""
     settings = installation.database("inventory")
+    try:
+        vault = Vault(KeyRing.from_file(installation.folder.key_ring))
+    except SecretUnreadable:
+        return []
     if settings is None:
         return []
     database = Database(settings)
@@ -51,7 +55,7 @@ async def _stored(installation: Installation) -> list[str]:
         return []
     finally:
         await database.dispose()
-    vault, opened = Vault(KeyRing.from_file(installation.folder.key_ring)), []
+    opened = []
     for row in rows:
         try:
             opened.append(vault.open(row.sealed, owner=row.owner, field=row.field).get_secret_value())

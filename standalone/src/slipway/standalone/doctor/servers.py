@@ -3,6 +3,7 @@
 import socket
 from importlib.resources import files
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from nats.js.api import StreamInfo
 
@@ -33,8 +34,8 @@ async def port(installation: Installation) -> Finding:
         if not installation.endpoints:
             raise NotChecked("`slipway up` is not ready yet")
         url = str(installation.endpoints["http"])
-        number = int(url.rpartition(":")[2].partition("/")[0])
-        with socket.create_connection((HOST, number), timeout=3):
+        where = urlsplit(url)
+        with socket.create_connection((where.hostname or HOST, where.port or 443), timeout=3):
             return ok(f"the page and the API are at {url}")
     try:
         require_free(installation.port)

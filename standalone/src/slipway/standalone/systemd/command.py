@@ -23,18 +23,24 @@ def _install(
     port: Annotated[
         Any, typer.Option(parser=defaults.read_port, metavar="PORT", help="of the page and the API")
     ] = str(defaults.PORT),
+    options: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="-- OPTIONS", help="further options of `slipway up`", show_default=False),
+    ] = None,
     program: Annotated[
         Path | None, typer.Option(metavar="FILE", help="the slipway command to run; default: this one")
     ] = None,
     plan: PlanOption = False,
 ) -> int:
-    from slipway.standalone.systemd.service import install, own_program
+    from slipway.standalone.systemd.service import install, own_program, require_options_of_up
     from slipway.standalone.systemd.unit import Service
 
     if port == 0:
         raise WrongInput("a service needs a port that stays: give one from 1 to 65535")
+    further = tuple(options or ())
+    require_options_of_up(further)
     where = (program or own_program()).absolute()
-    return install(Service(program=where, port=port), is_plan=plan)
+    return install(Service(program=where, port=port, options=further), is_plan=plan)
 
 
 @app.command("uninstall", help="stop the service and remove its unit; its data stays")

@@ -10,8 +10,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from slipway.cli.errors import CommandFailed
+from typer.main import get_command
+
+from slipway.cli.errors import CommandFailed, WrongInput
 from slipway.cli.terminal import say
+from slipway.standalone.commands import up
 from slipway.standalone.embedded.process import Account
 from slipway.standalone.systemd.unit import ENVIRONMENT, NAME, STATE, UNIT, Service, unit_text
 
@@ -131,6 +134,14 @@ def require_reachable(program: Path) -> None:
                 "pipx install slipway-standalone`, or with pip into a virtual environment below /opt, with a "
                 "Python of the system."
             )
+
+
+def require_options_of_up(options: Sequence[str]) -> None:
+    """Raise what `slipway up` would end with at once, each time that the service starts."""
+    given = {each.partition("=")[0] for each in options} & {"--data", "--port"}
+    if given:
+        raise WrongInput(f"{', '.join(sorted(given))}: the service has its own")
+    get_command(up).make_context("slipway up", list(options))
 
 
 def user_exists() -> bool:

@@ -82,11 +82,13 @@ class Service:
     program: Path
     """The `slipway` command."""
     port: int
+    options: tuple[str, ...] = ()
+    """Further ones of `slipway up`."""
 
 
 def unit_text(service: Service) -> str:
     """Return the unit."""
-    words = [service.program, "up", "--data", STATE, "--port", service.port]
+    words = [service.program, "up", "--data", STATE, "--port", service.port, *service.options]
     return _UNIT.format(
         name=NAME,
         command=" ".join(_quoted(str(word)) for word in words),
