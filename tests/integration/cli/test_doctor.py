@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from slipway.runtime.secrets.vault import KeyRing
 from slipway.standalone.embedded.ports import HOST, free_port
 from slipway.standalone.folders import DataFolder
 from slipway.standalone.keys import make_keys
@@ -34,7 +33,9 @@ def doctor(folder: DataFolder, port: int, *options: str) -> tuple[int, dict[str,
 
 
 async def test_what_can_be_looked_at_without_servers(folder: DataFolder) -> None:
-    """Files and the port are; the others say that the servers do not run, and how to start them."""
+    """Files and the port are; the others say that the servers do not run, and nothing is changed."""
+    before = {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
+
     status, found = doctor(folder, free_port())
 
     states = {name: each["state"] for name, each in found.items()}
@@ -45,6 +46,7 @@ async def test_what_can_be_looked_at_without_servers(folder: DataFolder) -> None
     assert good >= {"data-folder", "secret-files", "key-ring", "versions", "port"}
     assert {states[name] for name in ("postgres", "migrations", "bus", "clusters")} == {"not checked"}
     assert found["bus"]["message"] == "the bus does not run"
+    assert {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()} == before
 
 
 async def test_what_is_wrong_is_named_with_its_remedy(folder: DataFolder) -> None:
@@ -91,13 +93,3 @@ def test_no_installation_at_all(tmp_path: Path) -> None:
     assert f"slipway: {bundle} is not written: there is no data folder" in done.stderr
     assert not nowhere.exists()
     assert not bundle.exists()
-
-
-async def test_key_rings_of_the_folder_stay_as_they_are(folder: DataFolder) -> None:
-    """It changes nothing, whatever it finds."""
-    before = {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
-
-    doctor(folder, free_port())
-
-    assert {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()} == before
-    assert KeyRing.from_file(folder.key_ring).keys
