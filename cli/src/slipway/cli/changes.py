@@ -59,11 +59,11 @@ async def perform(
 def commands() -> Mapping[str, Any]:
     """Build a command for each kind of job that is requested as a verb."""
     # Only the verbs need the registry, and pydantic with it.
-    from slipway.contracts.job_kinds import REQUESTED
+    from slipway.contracts.job_kinds import INTERRUPTING, REQUESTED
 
     app = typer.Typer(rich_markup_mode=None)
     for verb, spec in REQUESTED.items():
-        _add(app, verb, spec.summary, loses=spec.loss is not None, interrupts=spec.kind.interrupts)
+        _add(app, verb, spec.summary, loses=spec.loss is not None, interrupts=spec.kind in INTERRUPTING)
     return MappingProxyType(get_group(app).commands)
 
 

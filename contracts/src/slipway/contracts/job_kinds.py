@@ -48,11 +48,6 @@ class JobKind(StrEnum):
         """Whether data is lost for good: confirmed before, and done to many only as their plan showed it."""
         return KINDS[self].loss is not None
 
-    @property
-    def interrupts(self) -> bool:
-        """Whether what runs in the container ends by it."""
-        return KINDS[self].interrupts
-
 
 class Args(Value):
     """The arguments of one kind of job; None leaves a thing as it is, or to its default."""
@@ -205,8 +200,6 @@ class KindSpec:
     """Whether it needs at least one of its arguments."""
     creates_container: bool = False
     """Whether its container does not exist before it."""
-    interrupts: bool = False
-    """Whether what runs in the container ends by it."""
     loss: str | None = None
     """What is lost for good, with `{vmid}`, `{hostname}` and its arguments filled in; None: nothing is."""
     is_requested: bool = True
@@ -230,24 +223,16 @@ _SPECS = (
         "Delete a container",
         loss="container {vmid} ({hostname}) with all its disks, snapshots and credentials",
         is_requested=False,
-        interrupts=True,
     ),
     KindSpec(JobKind.START, "Start", "Start a container"),
-    KindSpec(JobKind.STOP, "Stop", "Stop a container at once", interrupts=True),
+    KindSpec(JobKind.STOP, "Stop", "Stop a container at once"),
     KindSpec(
         JobKind.SHUTDOWN,
         "Shut down",
         "Shut a container down cleanly; stop it if it does not react in time",
         args=ShutdownArgs,
-        interrupts=True,
     ),
-    KindSpec(
-        JobKind.RESTART,
-        "Restart",
-        "Reboot a container; start it if it is stopped",
-        args=ShutdownArgs,
-        interrupts=True,
-    ),
+    KindSpec(JobKind.RESTART, "Restart", "Reboot a container; start it if it is stopped", args=ShutdownArgs),
     KindSpec(
         JobKind.RESIZE,
         "Resize",
@@ -270,7 +255,6 @@ _SPECS = (
         "Go back to a snapshot; everything written since is lost",
         args=SnapshotNameArgs,
         loss="all that happened in container {vmid} ({hostname}) since the snapshot {snapshot}",
-        interrupts=True,
     ),
     KindSpec(
         JobKind.SNAPSHOT_DELETE,
@@ -286,7 +270,6 @@ _SPECS = (
         "Go back to a backup in place; everything written since is lost",
         args=RestoreArgs,
         loss="all that happened in container {vmid} ({hostname}) since the backup {backup}",
-        interrupts=True,
     ),
     KindSpec(
         JobKind.CLONE,
@@ -300,7 +283,6 @@ _SPECS = (
         "Migrate",
         "Move a container to another node of its cluster; a running one is restarted",
         args=MigrateArgs,
-        interrupts=True,
     ),
     KindSpec(
         JobKind.UNLOCK,
@@ -317,3 +299,15 @@ REQUESTED: Mapping[str, KindSpec] = MappingProxyType(
     {spec.verb: spec for spec in _SPECS if spec.is_requested}
 )
 """Kinds that are requested as a verb of a container, by verb."""
+INTERRUPTING = frozenset(
+    {
+        JobKind.DELETE,
+        JobKind.STOP,
+        JobKind.SHUTDOWN,
+        JobKind.RESTART,
+        JobKind.ROLLBACK,
+        JobKind.RESTORE,
+        JobKind.MIGRATE,
+    }
+)
+"""Kinds by which what runs in the container ends."""

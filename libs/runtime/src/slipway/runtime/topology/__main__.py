@@ -51,7 +51,7 @@ async def apply_as_admin(settings: AdminSettings) -> list[Change]:
 
 @asynccontextmanager
 async def connected(settings: AdminSettings, key: Path | None, user: str) -> AsyncIterator[Client]:
-    """Connect as a user of the bus until the block ends."""
+    """Connect as one of the administrators."""
     try:
         connection = await nats.connect(
             list(servers_of(settings)),

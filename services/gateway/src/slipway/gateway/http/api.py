@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from starlette.responses import Response
 
-from slipway.contracts.job_kinds import REQUESTED
+from slipway.contracts.job_kinds import INTERRUPTING, REQUESTED
 from slipway.gateway.bodies import ProblemAnswer, VersionAnswer
 from slipway.gateway.clients import Inventory
 from slipway.gateway.http import problems
@@ -49,7 +49,11 @@ _KEY = {
 
 _CONFIRMED = (
     ("/containers/{container}", "delete"),
-    *((f"/containers/{{container}}/{verb}", "post") for verb, spec in REQUESTED.items() if spec.interrupts),
+    *(
+        (f"/containers/{{container}}/{verb}", "post")
+        for verb, spec in REQUESTED.items()
+        if spec.kind in INTERRUPTING
+    ),
     ("/jobs", "post"),
     ("/jobs/{job}/retry", "post"),
 )

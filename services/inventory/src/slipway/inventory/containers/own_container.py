@@ -7,6 +7,7 @@ in which Slipway runs in a container of another kind (Docker), whose MACs are ot
 
 from collections.abc import Collection, Sequence
 
+from slipway.contracts.job_kinds import INTERRUPTING
 from slipway.contracts.jobs import RunJob
 from slipway.contracts.problems import Conflict
 
@@ -41,7 +42,7 @@ def warnings(commands: Sequence[RunJob], addresses: Collection[str]) -> tuple[st
 def interrupts_us(command: RunJob, addresses: Collection[str]) -> bool:
     """Whether a job ends what runs in the container with one of these MACs, in capital letters."""
     own = {network.hwaddr.upper() for network in command.spec.networks if network.hwaddr}
-    return command.kind.interrupts and not own.isdisjoint(addresses)
+    return command.kind in INTERRUPTING and not own.isdisjoint(addresses)
 
 
 def _what(command: RunJob) -> str:
