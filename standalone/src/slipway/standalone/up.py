@@ -109,6 +109,7 @@ class Stack:
         self.lab = labs.read_lab(self.folder.lab) if self._options.with_lab else None
         self._endpoints = {
             "http": self.url,
+            "services": {name: f"http://{HOST}:{port}" for name, port in self._ports.items()},
             "nats": nats.url,
             "nats_nkey_file": str(self._identities.nkey_file("integrator")),
             "bootstrap_token_file": str(self.folder.bootstrap_token),

@@ -75,6 +75,10 @@ class Transport:
     async def __aexit__(self, *_error: object) -> None:
         await self._http.aclose()
 
+    def confirm_self(self) -> None:
+        """Confirm with each request from now on that it may end Slipway itself."""
+        self._http.headers["Slipway-Confirm"] = "self"
+
     async def get(self, path: str, **query: str | int) -> dict[str, Any]:
         """Read something below `/api/v1`."""
         return await self._send("GET", path, query=query)

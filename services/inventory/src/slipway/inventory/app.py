@@ -55,6 +55,7 @@ from slipway.runtime.bus.client import Bus
 from slipway.runtime.database import engine
 from slipway.runtime.database.engine import Database
 from slipway.runtime.database.outbox import Outbox
+from slipway.runtime.process.interfaces import mac_addresses
 from slipway.runtime.process.service import Service
 from slipway.runtime.secrets.sealing import Sealer
 from slipway.runtime.secrets.vault import KeyRing, Vault
@@ -71,7 +72,8 @@ def build() -> Service:
     secret_broker = SecretBroker(Sealer(settings), Vault(KeyRing.from_file(settings.key_ring_file)))
     limits = Limits(jobs=settings.node_jobs, creations=settings.node_creations)
     looks = Looks(bus)
-    host_check = register(bus, tables, secret_broker, limits, looks=looks)
+    own = mac_addresses()
+    host_check = register(bus, tables, secret_broker, limits, looks=looks, own_addresses=own)
     service = Service("inventory", settings, bus)
     service.ping("postgres", tables.ping)
     service.background("outbox", Outbox(tables, bus).run)
@@ -92,10 +94,14 @@ def register(
     limits: Limits = LIMITS,
     *,
     looks: Looks,
+    own_addresses: frozenset[str] = frozenset(),
 ) -> HostCheck:
-    """Register which handler answers which subject; return what looks for forgotten containers."""
+    """Register which handler answers which subject; return what looks for forgotten containers.
+
+    `own_addresses` has the MACs of the container that Slipway itself runs in.
+    """
     queue = Queue(limits)
-    unit = UnitOfWork(tables, JobEnqueuer(queue, bus.refuse_new_work))
+    unit = UnitOfWork(tables, JobEnqueuer(queue, bus.refuse_new_work, own_addresses))
     cluster_store, container_store = ClusterStore(tables), ContainerStore(tables)
     job_views = JobViews(tables, queue)
     records = Records(bus, unit)

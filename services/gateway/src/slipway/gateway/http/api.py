@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from starlette.responses import Response
 
-from slipway.contracts.job_kinds import REQUESTED
+from slipway.contracts.job_kinds import INTERRUPTING, REQUESTED
 from slipway.gateway.bodies import ProblemAnswer, VersionAnswer
 from slipway.gateway.clients import Inventory
 from slipway.gateway.http import problems
@@ -46,6 +46,25 @@ _KEY = {
     "required": False,
     "schema": {"type": "string", "maxLength": 128, "pattern": "^[A-Za-z0-9._:-]+$"},
     "description": "The same key with the same request gets the first answer again, for a day.",
+}
+
+_CONFIRMED = (
+    ("/containers/{container}", "delete"),
+    *(
+        (f"/containers/{{container}}/{verb}", "post")
+        for verb, spec in REQUESTED.items()
+        if spec.kind in INTERRUPTING
+    ),
+    ("/jobs", "post"),
+    ("/jobs/{job}/retry", "post"),
+)
+"""Requests that may end Slipway itself."""
+_CONFIRM = {
+    "name": "Slipway-Confirm",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "enum": ["self"]},
+    "description": "Do it also to the container that Slipway itself runs in (409 `container.own` without).",
 }
 
 
@@ -108,6 +127,8 @@ def _extended(document: dict[str, Any]) -> dict[str, Any]:
     document["paths"][f"{PREFIX}/jobs/{{job}}/events"] = {"get": _stream("A job's log, live", [job])}
     for path, method in _KEYED:
         document["paths"][f"{PREFIX}{path}"][method].setdefault("parameters", []).append(_KEY)
+    for path, method in _CONFIRMED:
+        document["paths"][f"{PREFIX}{path}"][method].setdefault("parameters", []).append(_CONFIRM)
     problem = ProblemAnswer.model_json_schema(ref_template="#/components/schemas/{model}")
     document["components"]["schemas"] |= {**problem.pop("$defs"), "ProblemAnswer": problem}
     document["components"]["securitySchemes"] = {

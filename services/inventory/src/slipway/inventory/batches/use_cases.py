@@ -32,6 +32,7 @@ from slipway.inventory.batches.choice import Choice, choose, choose_again, jobs_
 from slipway.inventory.batches.items import opened
 from slipway.inventory.batches.rules import BatchCommand
 from slipway.inventory.clusters.store import seen_of
+from slipway.inventory.containers import own_container
 from slipway.inventory.containers.claims import lock_names, names_in_use
 from slipway.inventory.containers.create import Creations, decide_creations
 from slipway.inventory.containers.lifecycle import refuse_to_destroy
@@ -89,7 +90,8 @@ class BatchRequests:
             rules.check(request.kind, request.args)
         plan, commands = await self.unit.run(call, lambda tx: decide_plan(tx, request))
         warnings = await host_check.warnings(self.bus, commands)
-        return plan.model_copy(update={"warnings": (*plan.warnings, *warnings)})
+        own = own_container.warnings(commands, self.unit.enqueuer.own_addresses)
+        return plan.model_copy(update={"warnings": (*own, *plan.warnings, *warnings)})
 
     async def plan_cancel(self, request: PlanBatchCancel, _call: Call) -> BatchPlan:
         """Return what the cancel of a batch would end."""

@@ -12,6 +12,7 @@ from slipway.contracts.problems import Invalid
 from slipway.inventory.acceptance import Acceptance
 from slipway.inventory.batches.use_cases import BatchRequests
 from slipway.inventory.clusters.store import ClusterStore
+from slipway.inventory.containers import own_container
 from slipway.inventory.containers.create import Creations
 from slipway.inventory.decision import Decision, Proposal
 from slipway.inventory.jobs import capacity
@@ -47,7 +48,8 @@ class PlanHandlers:
         more = (f"{len(others)} more like this one are made, as one batch.",) if others else ()
         cluster = await self.clusters.stored(command.target.cluster)
         lacking = capacity.warnings([command, *others], {cluster.id: cluster.nodes})
-        warnings = (*more, *lacking, *explained.warnings)
+        own = own_container.warnings([command, *others], self.acceptance.unit.enqueuer.own_addresses)
+        warnings = (*own, *more, *lacking, *explained.warnings)
         return _plan(command, explained.model_copy(update={"warnings": warnings}))
 
     async def _decide(self, query: PlanJob) -> Sequence[RunJob]:
