@@ -1,5 +1,6 @@
 """Assembles inventory: the only module that knows all the others."""
 
+from functools import partial
 from pathlib import Path
 
 from slipway.contracts import (
@@ -12,6 +13,7 @@ from slipway.contracts import (
     containers,
     dead_letters,
     guests,
+    installation,
     job_logs,
     jobs,
     plans,
@@ -31,6 +33,9 @@ from slipway.inventory.containers.pages import ContainerPages
 from slipway.inventory.containers.removal import ContainerRemovalStore
 from slipway.inventory.containers.store import ContainerStore
 from slipway.inventory.dead_letters import DeadLetterHandlers
+from slipway.inventory.installation.gate import Gate
+from slipway.inventory.installation.handlers import InstallationHandlers
+from slipway.inventory.installation.store import COMMANDS_MAY_LEAVE
 from slipway.inventory.job_logs.archive import JobLogArchiver
 from slipway.inventory.job_logs.store import JobLogStore
 from slipway.inventory.jobs.enqueuer import JobEnqueuer
@@ -68,16 +73,19 @@ def build() -> Service:
     secret_broker = SecretBroker(Sealer(settings), Vault(KeyRing.from_file(settings.key_ring_file)))
     limits = Limits(jobs=settings.node_jobs, creations=settings.node_creations)
     looks = Looks(bus)
-    host_check = register(bus, tables, secret_broker, limits, settings.host_access, looks=looks)
+    gate = Gate(tables)
+    host_check = register(bus, tables, secret_broker, limits, settings.host_access, looks=looks, gate=gate)
     service = Service("inventory", settings, bus)
-    service.ping("postgres", tables.ping)
-    service.background("outbox", Outbox(tables, bus).run)
+    # Asks the database whether it answers, and whether Slipway is paused.
+    service.ping("postgres", gate.load)
+    service.background("outbox", Outbox(tables, bus, commands_while=COMMANDS_MAY_LEAVE).run)
     service.background("logs", JobLogArchiver(bus, JobLogStore(tables)).run)
     old = Retention(RetentionStore(tables), jobs=settings.job_retention, audit=settings.audit_retention)
-    service.background("retention", old.run)
+    service.background("retention", partial(old.run, gate.is_paused))
     service.background("resealing", Resealing(tables, secret_broker.vault).run)
     service.background("forgotten", host_check.run)
     service.background("looks", looks.run)
+    service.report_shortages(gate.shortages)
     service.on_stop(tables.dispose)
     return service
 
@@ -90,10 +98,17 @@ def register(
     host_access: HostAccessPolicy = NONE,
     *,
     looks: Looks,
+    gate: Gate | None = None,
 ) -> HostCheck:
     """Register which handler answers which subject; return what looks for forgotten containers."""
     queue = Queue(limits)
     unit = UnitOfWork(tables, JobEnqueuer(queue, bus.refuse_new_work))
+    gate = gate or Gate(tables)
+    bus.guard(gate.refuse_while_paused)
+    of_installation = InstallationHandlers(database=tables, unit=unit, looks=looks, gate=gate)
+    bus.answer(installation.GetInstallation, of_installation.get)
+    bus.answer(installation.PlanResume, of_installation.plan)
+    bus.answer(installation.ResumeInstallation, of_installation.resume)
     cluster_store, container_store = ClusterStore(tables), ContainerStore(tables)
     job_views = JobViews(tables, queue)
     records = Records(bus, unit)

@@ -79,6 +79,14 @@ class Looks:
 
         return document
 
+    def seen_since(self, cluster: Id, moment: Moment) -> frozenset[int] | None:
+        """Return the containers that a look at a cluster since then has seen; None if there was none."""
+        sight_of = self._seen.get(cluster)
+        if sight_of is None or sight_of.look is None or sight_of.blindness is not None:
+            return None
+        looked_at = sight_of.look.looked_at
+        return sight_of.vmids if looked_at is not None and looked_at > moment else None
+
     def _take(self, entry: Entry) -> None:
         look = ClusterLook.model_validate_json(entry.value)
         age = max(clock.now() - entry.at, timedelta())
