@@ -35,6 +35,7 @@ from slipway.inventory.containers.store import ContainerStore
 from slipway.inventory.dead_letters import DeadLetterHandlers
 from slipway.inventory.installation.gate import Gate
 from slipway.inventory.installation.handlers import InstallationHandlers
+from slipway.inventory.installation.second_copy import SecondCopy
 from slipway.inventory.installation.store import COMMANDS_MAY_LEAVE
 from slipway.inventory.job_logs.archive import JobLogArchiver
 from slipway.inventory.job_logs.store import JobLogStore
@@ -72,8 +73,9 @@ def build() -> Service:
     tables = Database(settings)
     secret_broker = SecretBroker(Sealer(settings), Vault(KeyRing.from_file(settings.key_ring_file)))
     limits = Limits(jobs=settings.node_jobs, creations=settings.node_creations)
-    looks = Looks(bus)
     gate = Gate(tables)
+    second_copy = SecondCopy(UnitOfWork(tables, JobEnqueuer(Queue(limits))), gate)
+    looks = Looks(bus, second_copy.note)
     host_check = register(bus, tables, secret_broker, limits, settings.host_access, looks=looks, gate=gate)
     service = Service("inventory", settings, bus)
     # Asks the database whether it answers, and whether Slipway is paused.
@@ -85,6 +87,7 @@ def build() -> Service:
     service.background("resealing", Resealing(tables, secret_broker.vault).run)
     service.background("forgotten", host_check.run)
     service.background("looks", looks.run)
+    service.background("second copy", second_copy.run)
     service.report_shortages(gate.shortages)
     service.on_stop(tables.dispose)
     return service

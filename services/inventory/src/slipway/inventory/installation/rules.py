@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol
 
+from slipway.contracts.cluster_facts import OwnTask
 from slipway.contracts.installation import (
     ChangedContainer,
     InstallationState,
@@ -25,6 +26,7 @@ _ALLOWED = frozenset(
 _OF_RUNS = frozenset({"job.secrets", "vmid.replace"})
 """What a run asks: time's move, since it goes on when the pause ends."""
 _ON_HOST = frozenset({Lifecycle.READY, Lifecycle.FAILED, Lifecycle.DELETING})
+SECOND_COPY = "Somebody else acts with its token"
 REMEDY = "`slipway resume --plan` shows what is different and what would run; `slipway resume` goes on."
 
 
@@ -132,6 +134,7 @@ def hash_of(plan: ResumePlan) -> str:
     """Return what names a plan: power comes and goes while one reads, so it does not count."""
     content = [
         plan.installation.generation,
+        plan.installation.reason,
         sorted(plan.unseen_clusters),
         sorted(each.id for each in plan.missing),
         sorted(each.id for each in plan.jobs),
@@ -154,6 +157,15 @@ def refuse_resume(plan: ResumePlan, confirmed: str, *, despite_unseen: bool) -> 
             f"Nothing is known of the cluster {clusters} since the pause: monitor has not reached it. Wait, "
             "change its access if that is old, or resume with `--despite-unseen`."
         )
+
+
+def second_copy_reason(task: OwnTask) -> str:
+    """Return why an installation pauses when somebody else acts with its token, for people."""
+    return (
+        f"{SECOND_COPY}: no job here has started the {task.type} of {task.vmid} "
+        f"({task.upid}). Another copy of this Slipway runs: stop one of the two for good. If it is a program "
+        "that uses the same token, give that one its own."
+    )
 
 
 def restored_reason(backup_at: datetime) -> str:

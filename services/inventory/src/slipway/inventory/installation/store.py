@@ -72,6 +72,11 @@ def pause(*, cause: PauseCause, reason: str, at: datetime, baseline: dict[str, A
     return Write(statement=update(installation).values(state=InstallationState.PAUSED, **values))
 
 
+def say_more(reason: str) -> Write:
+    """Return the change of a paused installation's reason."""
+    return Write(statement=update(installation).values(reason=reason))
+
+
 def resume(at: datetime) -> Write:
     """Return the change that lets it act again."""
     nothing = {"cause": None, "reason": None, "baseline": None}

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from slipway.contracts.cluster_facts import NodeLook
+from slipway.contracts.cluster_facts import NodeLook, OwnTask
 from slipway.contracts.problems import SlipwayError
 from slipway.monitor import diagnosis
 from slipway.monitor.access import NEEDED_PRIVILEGES, ClusterConnections
@@ -31,6 +31,8 @@ OUTAGE_PAUSE_SECONDS = 4.0
 PAUSES_OF_A_LONE_NODE = 3
 PRIVILEGES_EVERY = timedelta(minutes=1)
 """How often the access is asked for its privileges while all is well."""
+TASKS_EVERY = timedelta(minutes=1)
+"""How often the cluster's tasks are read."""
 NODES_AT_ONCE = 16
 
 
@@ -50,6 +52,8 @@ class NodeHealthPoller:
     """Receives the nodes' state after each round."""
     _privileges: Deadline = field(default_factory=lambda: Deadline(-1.0), init=False)
     """Until then those that were missing when they were asked for last stay so."""
+    _tasks: Deadline = field(default_factory=lambda: Deadline(-1.0), init=False)
+    """Until then the list of tasks is not read."""
     _missing: list[str] = field(default_factory=list, init=False)
 
     async def run(self) -> None:
@@ -86,7 +90,9 @@ class NodeHealthPoller:
 
     async def _ask(self, api: ProxmoxApi) -> tuple[tuple[ClusterMember, ...], list[str]]:
         quick = api.within(ANSWER_TIMEOUT)
-        members, missing = await asyncio.gather(quick.cluster_status(), self._missing_privileges(quick))
+        members, missing, _ = await asyncio.gather(
+            quick.cluster_status(), self._missing_privileges(quick), self._note_tasks(quick)
+        )
         nodes = {each.name: each for each in members if each.type == "node"}
         free = asyncio.Semaphore(NODES_AT_ONCE)
         async with asyncio.TaskGroup() as group:
@@ -104,6 +110,18 @@ class NodeHealthPoller:
             self._missing = sorted(NEEDED_PRIVILEGES.difference(*held.values()))
             self._privileges = Deadline(PRIVILEGES_EVERY.total_seconds())
         return self._missing
+
+    async def _note_tasks(self, api: ProxmoxApi) -> None:
+        """Note now and then what our own token has started; inventory knows what of it is ours."""
+        token = self.clusters.own_token(self.cluster)
+        if token is not None and self._tasks.has_passed:
+            tasks = await api.cluster_tasks()
+            self.look.note_tasks(
+                OwnTask(upid=each.upid, type=each.upid.type, vmid=int(each.upid.id))
+                for each in tasks
+                if each.upid.user == token and each.upid.type.startswith("vz") and each.upid.id.isdecimal()
+            )
+            self._tasks = Deadline(TASKS_EVERY.total_seconds())
 
     async def _check_node(self, api: ProxmoxApi, member: ClusterMember, free: asyncio.Semaphore) -> None:
         problem: Diagnosis | None = None
