@@ -1,16 +1,20 @@
 """A paused installation on a real bus and database: it answers, begins nothing, and goes on when told to."""
 
 import json
+from datetime import datetime, timedelta
 
 import pytest
 from integration.inventory.test_acceptance import World, world  # noqa: F401  a fixture
-from integration.inventory.test_batches import Fleet, fleet  # noqa: F401  a fixture
+from integration.inventory.test_batches import AT, Fleet, fleet  # noqa: F401  a fixture
 from sqlalchemy import text
 
 from slipway.contracts import jobs
+from slipway.contracts.cluster_facts import ClusterLook, OwnTask
+from slipway.contracts.clusters import ListClusters
 from slipway.contracts.installation import (
     GetInstallation,
     InstallationState,
+    PauseCause,
     PlanResume,
     ResumeInstallation,
     ResumePlan,
@@ -20,6 +24,7 @@ from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict, Unavailable
 from slipway.contracts.values import JobState
 from slipway.inventory.installation import gate
+from slipway.inventory.installation.second_copy import SecondCopy
 from slipway.inventory.installation.store import COMMANDS_MAY_LEAVE
 from slipway.runtime.process.clock import now
 
@@ -93,6 +98,51 @@ async def test_another_difference_is_confirmed_anew(fleet: Fleet) -> None:  # no
 
     assert (unseen.value.code, plan.unseen_clusters) == ("installation.cluster-unseen", ("home",))
     assert changed.value.code == "installation.plan-changed"
+
+
+async def test_a_task_of_another_copy_pauses(fleet: Fleet) -> None:  # noqa: F811
+    """A task of a job of ours does not; one that no job has started does, whoever else uses the token."""
+    batch = await fleet.make(1)
+    made = await fleet.job(batch.job.id)
+    ours = _task(made.items[0].vmid, 1)
+    second_copy = SecondCopy(fleet.unit, gate.Gate(fleet.world.tables))
+    cluster, at = await _cluster(fleet), AT
+
+    await second_copy.judge(_look(cluster, at))
+    await second_copy.judge(_look(cluster, at + timedelta(minutes=1), ours))
+    before = await fleet.world.gateway.ask(GetInstallation())
+    await second_copy.judge(_look(cluster, at + timedelta(minutes=2), ours, _task(999, 2)))
+    after = await fleet.world.gateway.ask(GetInstallation())
+
+    assert (before.state, after.state) == (InstallationState.ACTIVE, InstallationState.PAUSED)
+    assert after.cause is PauseCause.SECOND_COPY
+    assert "vzstart of 999" in (after.reason or "")
+
+
+async def test_what_stood_there_at_the_start_is_nobodys_business(fleet: Fleet) -> None:  # noqa: F811
+    """The jobs of old tasks may have been removed; only what comes later is judged."""
+    await fleet.make(1)
+    second_copy = SecondCopy(fleet.unit, gate.Gate(fleet.world.tables))
+    cluster, old = await _cluster(fleet), _task(999, 1)
+
+    for minute in range(3):
+        await second_copy.judge(_look(cluster, AT + timedelta(minutes=minute), old))
+
+    shown = await fleet.world.gateway.ask(GetInstallation())
+    assert shown.state is InstallationState.ACTIVE
+
+
+def _task(vmid: int, number: int) -> OwnTask:
+    upid = f"UPID:pve1:0000{number:04X}:00000001:6B03A57F:vzstart:{vmid}:slipway-1@pve!main:"
+    return OwnTask(upid=upid, type="vzstart", vmid=vmid)
+
+
+def _look(cluster: Id, at: datetime, *tasks: OwnTask) -> ClusterLook:
+    return ClusterLook(cluster=cluster, at=at, every_seconds=1, tasks_at=at, tasks=tasks)
+
+
+async def _cluster(fleet: Fleet) -> Id:  # noqa: F811
+    return (await fleet.world.gateway.ask(ListClusters())).items[0].id
 
 
 async def _pause(fleet: Fleet) -> None:  # noqa: F811
