@@ -132,6 +132,26 @@ async def test_what_stood_there_at_the_start_is_nobodys_business(fleet: Fleet) -
     assert shown.state is InstallationState.ACTIVE
 
 
+async def test_a_restored_one_says_that_the_first_still_acts(fleet: Fleet) -> None:  # noqa: F811
+    """Also on a container whose job has just ended; the plan that was seen before is not enough then."""
+    batch = await fleet.make(1)
+    vmid = (await fleet.job(batch.job.id)).items[0].vmid
+    second_copy = SecondCopy(fleet.unit, gate.Gate(fleet.world.tables))
+    cluster = await _cluster(fleet)
+    await _pause(fleet)
+    plan = await fleet.world.gateway.ask(PlanResume())
+
+    for minute, tasks in enumerate(((), (_task(vmid, 1),)), 1):
+        await second_copy.judge(_look(cluster, now() + timedelta(minutes=minute), *tasks))
+
+    with pytest.raises(Conflict) as refused:
+        await _resume(fleet, plan)
+    shown = await fleet.world.gateway.ask(GetInstallation())
+    assert refused.value.code == "installation.plan-changed"
+    assert shown.cause is PauseCause.RESTORED
+    assert "Somebody else acts" in (shown.reason or "")
+
+
 def _task(vmid: int, number: int) -> OwnTask:
     upid = f"UPID:pve1:0000{number:04X}:00000001:6B03A57F:vzstart:{vmid}:slipway-1@pve!main:"
     return OwnTask(upid=upid, type="vzstart", vmid=vmid)

@@ -17,7 +17,7 @@ Data = Annotated[
 ]
 
 
-@backup.command(help="write a backup of Slipway itself, while it runs or not; containers are not in it")
+@backup.command(help="back up Slipway itself, running or not (a container: `slipway container backup`)")
 def _backup(
     *,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="ends in .slipway; it must not exist yet")],
@@ -43,7 +43,9 @@ def _backup(
     return 0
 
 
-@restore.command(help="make an empty data folder of a backup of Slipway itself; it starts paused")
+@restore.command(
+    help="restore Slipway itself into an empty data folder, paused (a container: `slipway container restore`)"
+)
 def _restore(
     *,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="what `slipway backup` wrote")],

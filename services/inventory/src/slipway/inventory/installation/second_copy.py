@@ -2,8 +2,9 @@
 
 Theory of operation. Monitor reads the cluster's task list once a minute, and shows in its looks the tasks on
 containers that were started with Slipway's own token. Each that is seen for the first time must belong to a
-job of ours on that container, which runs or has ended since shortly before the list was read last. If there
-is none, another live copy (a restored one, or the one that this was restored from) has started it.
+job of ours on that container, which runs or has ended since shortly before the list was read last; while
+this one is paused after a restore, none is. Without one another live copy has started it: one that was
+restored from here, or the one that this was restored from.
 
 Guarantees. A task of a job of ours never pauses it: nothing is compared by a clock of a node. Non-guarantees.
 What the other copy does before it is noticed is done, a minute of it; a task is missed if it works on the
@@ -11,7 +12,7 @@ same container as a job of ours, or began while this process did not run. Both c
 """
 
 import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -24,7 +25,14 @@ from slipway.contracts.message import Id, Moment
 from slipway.inventory.decision import AuditNote, Decision
 from slipway.inventory.installation.gate import Gate
 from slipway.inventory.installation.rules import SECOND_COPY, second_copy_reason
-from slipway.inventory.installation.store import baseline, installation_of, installation_row, pause, say_more
+from slipway.inventory.installation.store import (
+    baseline,
+    installation_of,
+    installation_row,
+    pause,
+    read_installation,
+    say_more,
+)
 from slipway.inventory.tables import ACTIVE, MAKING, containers, jobs, vmid_replacements
 from slipway.inventory.unit_of_work import UnitOfWork
 from slipway.runtime.bus.call import current
@@ -33,7 +41,7 @@ from slipway.runtime.process.logs import get_logger
 
 log = get_logger()
 
-MARGIN = timedelta(minutes=5)
+MARGIN = timedelta(minutes=2)
 """How long before the last reading a job may have ended whose task is seen now: lists lag, clocks differ."""
 
 
@@ -67,18 +75,29 @@ class SecondCopy:
             return
         if before is not None and before.tasks_at is not None:
             # What is seen first after a start may be of a job that is not stored any more.
-            await self._compare(look, {each.upid for each in before.tasks}, since=before.tasks_at - MARGIN)
+            known = {each.upid for each in before.tasks}
+            fresh = [each for each in look.tasks if each.upid not in known]
+            await self._compare(look.cluster, fresh, read_before=before.tasks_at)
         self._judged[look.cluster] = look
 
-    async def _compare(self, look: ClusterLook, known: Collection[str], *, since: Moment) -> None:
-        for task in (each for each in look.tasks if each.upid not in known):
+    async def _compare(self, cluster: Id, tasks: Sequence[OwnTask], *, read_before: Moment) -> None:
+        for task in tasks:
             async with self._unit.database.autocommit() as tx:
-                is_ours = await tx.scalar(select(exists().where(*_job_of(look.cluster, task, since))))
+                is_ours = await _is_ours(tx, cluster, task, read_before)
             if not is_ours:
-                log.error("task of another live copy", cluster=look.cluster, upid=task.upid)
+                log.error("task of another live copy", cluster=cluster, upid=task.upid)
                 await self._unit.run(current(), partial(_decide_pause, task=task))
                 await self._gate.load()
                 return
+
+
+async def _is_ours(tx: AsyncConnection, cluster: Id, task: OwnTask, read_before: Moment) -> bool:
+    """Return whether a job here may have started a task that was not there when tasks were read before."""
+    installation = await read_installation(tx)
+    if installation.cause is PauseCause.RESTORED and installation.since < read_before:
+        # Nothing has begun here since then.
+        return False
+    return bool(await tx.scalar(select(exists().where(*_job_of(cluster, task, read_before - MARGIN)))))
 
 
 async def _decide_pause(tx: AsyncConnection, *, task: OwnTask) -> Decision[None]:
