@@ -88,9 +88,10 @@ class WaitingJob(Value):
     id: Id
     kind: JobKind
     state: JobState
-    hostname: str
-    vmid: int
-    cluster: str
+    hostname: str | None = None
+    """None, like the next two, for a job that works on no container."""
+    vmid: int | None = None
+    cluster: str | None = None
     actor: str
     created_at: Moment
     destroys: bool

@@ -5,6 +5,7 @@ is seen where it runs (`supervisor`).
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from slipway.standalone.lab import CLUSTER, RunningLab, read_lab
 
 START_SECONDS = 90.0
 POLL_SECONDS = 0.05
+PAUSED = "installation.paused"
+"""Under which `/readyz` says that nothing is changed until somebody resumes it."""
 
 
 async def await_stack(*, data: str, url: str, services: Mapping[str, str], with_lab: bool) -> None:
@@ -41,6 +44,16 @@ async def await_stack(*, data: str, url: str, services: Mapping[str, str], with_
             guests = "real LXC containers" if lab.endpoint["guests"] == "lxc" else "simulated"
             say(f"  the lab runs, a pretend Proxmox cluster; its containers are {guests}")
         await _until(lambda: _are_templates_served(client), "the templates")
+    await _say_if_paused(url)
+
+
+async def _say_if_paused(url: str) -> None:
+    """Say why this Slipway changes nothing now, if it does not; it is no reason not to start."""
+    async with httpx.AsyncClient(timeout=10.0, trust_env=False) as http:
+        with contextlib.suppress(httpx.TransportError):
+            degraded = (await http.get(f"{url}/readyz")).json()["degraded"]
+            if (reason := degraded.get(PAUSED)) is not None:
+                say(f"  {reason}")
 
 
 async def await_services(urls: Collection[str]) -> None:

@@ -42,8 +42,8 @@ from slipway.standalone.folders import DataFolder, write_whole
 STREAMS = (EVENTS, DEAD_LETTERS, ADVISORIES, f"OBJ_{BUNDLES}")
 """What the bus alone has: records and logs of jobs, what failed, the archives that jobs were accepted with.
 Last observations and leases are made anew."""
-FOLDERS = ("secrets", "identities", "tls")
-"""Of the data folder: tokens, keys of the bus's users, certificates."""
+FOLDERS = ("secrets", "identities")
+"""Of the data folder: tokens and certificates, keys of the bus's users."""
 DATABASE = "database.pgdump"
 KEY_CHECK = SecretStr("slipway backup")
 _LEFT_OUT = (

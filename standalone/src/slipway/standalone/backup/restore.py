@@ -4,6 +4,7 @@ Everything is checked before a byte is written. What is half done is marked, so 
 it: `DataFolder.take` refuses a folder with the mark.
 """
 
+import os
 import shutil
 import zipfile
 from collections.abc import Mapping
@@ -121,7 +122,9 @@ def _write_files(archive: zipfile.ZipFile, folder: DataFolder) -> None:
         if not path.resolve().is_relative_to(folder.path.resolve()):
             raise NoBackup(f"the backup holds a path that leads elsewhere: {name}")
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_whole(path, archive.read(name).decode())
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(descriptor, "wb") as written:
+            written.write(archive.read(name))
 
 
 def _fitting(keys: Path, manifest: Manifest) -> str:

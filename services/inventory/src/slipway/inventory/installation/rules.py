@@ -18,7 +18,8 @@ from slipway.contracts.problems import Conflict, Unavailable
 from slipway.contracts.values import CONFIG_UNREAD, Lifecycle, Power
 
 _ALLOWED = frozenset(
-    {"get", "list", "log", "plan", "plan-cancel", "plan-retry", "reveal", "access", "store"}
+    {"get", "list", "log", "plan", "plan-cancel", "plan-retry", "reveal", "access", "store", "check"}
+    | {"availability", "defaults", "facts", "limits", "next", "request-facts", "search"}
     # The access that is restored may be an old one, and without any nothing can be compared.
     | {"change-access", "host-key", "resume"}
 )

@@ -8,6 +8,7 @@ from sqlalchemy import Row, Select, delete, exists, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.installation import Installation, InstallationState, PauseCause
+from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.values import Lifecycle
 from slipway.inventory.decision import Write
 from slipway.inventory.tables import ACTIVE, clusters, containers, installation, jobs, outbox
@@ -53,10 +54,12 @@ async def present_clusters(tx: AsyncConnection) -> Sequence[Row[Any]]:
 
 
 async def unended_jobs(tx: AsyncConnection) -> Sequence[Row[Any]]:
-    """Return the jobs on containers that have not ended, the oldest first."""
+    """Return the jobs that have not ended, the oldest first; a batch ends with its own."""
     query = select(jobs, containers.c.hostname, containers.c.vmid, clusters.c.name.label("cluster"))
-    query = query.select_from(jobs.join(containers, containers.c.id == jobs.c.container_id).join(clusters))
-    return (await tx.execute(query.where(jobs.c.state.in_(ACTIVE)).order_by(jobs.c.id))).all()
+    query = query.outerjoin(containers, containers.c.id == jobs.c.container_id)
+    query = query.outerjoin(clusters, clusters.c.id == jobs.c.cluster_id)
+    unended = (jobs.c.state.in_(ACTIVE), jobs.c.kind != JobKind.BATCH)
+    return (await tx.execute(query.where(*unended).order_by(jobs.c.id))).all()
 
 
 async def baseline(tx: AsyncConnection) -> dict[str, Any]:

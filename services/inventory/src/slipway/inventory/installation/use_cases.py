@@ -99,7 +99,7 @@ async def decide_resume(
             *(
                 AuditNote(
                     action="job.drop",
-                    target=row.container_id,
+                    target=row.container_id or row.id,
                     details={"job": row.id, "kind": row.kind, "reason": DROPPED},
                 )
                 for row in dropped
