@@ -29,6 +29,7 @@ from slipway.standalone.backup.create import DATABASE, KEY_CHECK, stream_part
 from slipway.standalone.backup.databases import load
 from slipway.standalone.backup.servers import Servers, started
 from slipway.standalone.declare import declare_databases
+from slipway.standalone.embedded import shared
 from slipway.standalone.folders import DataFolder, write_whole
 from slipway.standalone.services import WITH_TABLES
 
@@ -90,7 +91,7 @@ async def _restore(archive: zipfile.ZipFile, manifest: Manifest, folder: DataFol
         _write_files(archive, folder)
         write_whole(folder.key_ring, keys)
         generate(folder.identities)
-        async with started(folder) as servers:
+        async with started(folder, is_durable=False) as servers:
             say("  the database ...")
             await load(servers.postgres, pieces(archive, DATABASE))
             urls = await declare_databases(servers.postgres.admin_url)
@@ -151,7 +152,9 @@ def _refuse_used(data: Path) -> None:
 
 
 def _empty(data: Path, *, was_there: bool) -> None:
-    """Remove what a restore that failed has written."""
+    """Remove what a restore that failed has written, also what root keeps for the folder elsewhere."""
+    if os.geteuid() == 0:
+        shared.remove_place(data)
     for each in data.iterdir() if data.is_dir() else ():
         if each.is_dir() and not each.is_symlink():
             shutil.rmtree(each, ignore_errors=True)

@@ -2,9 +2,11 @@
 
 import contextlib
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from nats.aio.client import Client
 
@@ -48,16 +50,32 @@ async def reached(folder: DataFolder) -> AsyncIterator[Servers]:
 
 
 @asynccontextmanager
-async def started(folder: DataFolder) -> AsyncIterator[Servers]:
-    """Start both servers of a locked folder; they end with the block."""
-    users = NatsOptions(users_file=Identities(folder.identities).users_file)
-    postgres, nats = EmbeddedPostgres(folder.path), EmbeddedNats(folder.path, users)
+async def started(folder: DataFolder, *, is_durable: bool = True) -> AsyncIterator[Servers]:
+    """Start both servers of a locked folder; they end with the block.
+
+    A bus that is not durable is fast, and on disk only when the block has ended.
+    """
+    users = Identities(folder.identities).users_file
+    options = NatsOptions(users_file=users, is_durable=is_durable)
+    postgres, nats = EmbeddedPostgres(folder.path), EmbeddedNats(folder.path, options)
     with contextlib.ExitStack() as stack:
         for server in (postgres, nats):
             server.start()
             stack.callback(server.stop)
         async with _bus_of(folder, nats.url) as bus:
             yield Servers(postgres, bus)
+    if not is_durable:
+        _sync(nats.folder)
+
+
+def _sync(folder: Path) -> None:
+    """Have everything in a folder on disk."""
+    for path in (folder, *folder.rglob("*")):
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 @asynccontextmanager
