@@ -54,7 +54,11 @@ class NodeHealthPoller:
     """Until then those that were missing when they were asked for last stay so."""
     _tasks: Deadline = field(default_factory=lambda: Deadline(-1.0), init=False)
     """Until then the list of tasks is not read."""
+    _tasks_log: OutageLog = field(init=False)
     _missing: list[str] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        self._tasks_log = OutageLog("reading tasks", cluster=self.cluster)
 
     async def run(self) -> None:
         """Check for ever."""
@@ -114,14 +118,21 @@ class NodeHealthPoller:
     async def _note_tasks(self, api: ProxmoxApi) -> None:
         """Note now and then what our own token has started; inventory knows what of it is ours."""
         token = self.clusters.own_token(self.cluster)
-        if token is not None and self._tasks.has_passed:
+        if token is None or not self._tasks.has_passed:
+            return
+        try:
             tasks = await api.cluster_tasks()
-            self.look.note_tasks(
-                OwnTask(upid=each.upid, type=each.upid.type, vmid=int(each.upid.id))
-                for each in tasks
-                if each.upid.user == token and each.upid.type.startswith("vz") and each.upid.id.isdecimal()
-            )
-            self._tasks = Deadline(TASKS_EVERY.total_seconds())
+        except SlipwayError as error:
+            # It says nothing about the cluster's health; the next round asks again.
+            self._tasks_log.failed(error)
+            return
+        self._tasks_log.recovered()
+        self._tasks = Deadline(TASKS_EVERY.total_seconds())
+        self.look.note_tasks(
+            OwnTask(upid=each.upid, type=each.upid.type, vmid=int(each.upid.id))
+            for each in tasks
+            if each.upid.user == token and each.upid.type.startswith("vz") and each.upid.id.isdecimal()
+        )
 
     async def _check_node(self, api: ProxmoxApi, member: ClusterMember, free: asyncio.Semaphore) -> None:
         problem: Diagnosis | None = None
