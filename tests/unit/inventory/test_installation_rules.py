@@ -77,10 +77,8 @@ def test_containers_that_are_gone_and_that_are_new() -> None:
 
 def test_containers_that_are_otherwise() -> None:
     """In power, node or config; a warning of before is no difference."""
-    before: dict[str, dict[str, Any]] = {
-        name: {"power": "running", "node": "pve1", "warnings": []} for name in "abcd"
-    }
-    before["d"]["warnings"] = [CONFIG_UNREAD]
+    stored: dict[str, Any] = {"power": "running", "node": "pve1", "warnings": []}
+    before = dict.fromkeys("abc", stored) | {"d": stored | {"warnings": [CONFIG_UNREAD]}}
     rows = [
         Row("a", 100),
         Row("b", 101, power="stopped"),
