@@ -4,6 +4,7 @@ The lab is a process of its own that lives through it, as a Proxmox host does.
 """
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -83,6 +84,18 @@ async def test_everything_is_there(restored: tuple[RunningStack, Lost], api: htt
     assert lost.restored_seconds < MOST_SECONDS
 
 
+def test_keys_are_apart(restored: tuple[RunningStack, Lost]) -> None:
+    """Nothing of the key ring is in the backup; only the owner reads either file."""
+    folder = restored[0].data.parent
+    backup, keys = folder / "one.slipway", folder / "keys.json"
+
+    secrets = json.loads(keys.read_text())["keys"].values()
+
+    assert secrets
+    assert not any(secret.encode() in backup.read_bytes() for secret in secrets)
+    assert [each.stat().st_mode & 0o777 for each in (backup, keys)] == [0o600, 0o600]
+
+
 async def test_it_is_paused(restored: tuple[RunningStack, Lost], api: httpx.AsyncClient) -> None:
     """It answers and changes nothing, and says so: in refusals, in readiness, in the command line."""
     path = f"/api/v1/containers/{restored[1].containers[0]['id']}/restart"
@@ -90,11 +103,12 @@ async def test_it_is_paused(restored: tuple[RunningStack, Lost], api: httpx.Asyn
     refused = await api.post(path)
     ready = (await api.get("/readyz")).json()
     status, shown = await slipway(restored[0], "installation", "show")
+    started = (restored[0].data.parent / "up.log").read_text()
 
     assert (refused.status_code, refused.json()["code"]) == (409, "installation.paused")
     assert "slipway resume" in refused.json()["detail"]
     assert "installation.paused" in ready["degraded"]
-    assert (status, "paused" in shown) == (0, True)
+    assert (status, "paused" in shown, "Slipway is PAUSED" in started) == (0, True, True)
     states = {each["id"]: each["state"] for each in await _items(api, "jobs")}
     assert (states[restored[1].delete], states[restored[1].stop]) == ("queued", "queued")
 

@@ -14,6 +14,7 @@ import httpx
 from slipway.cli.terminal import say
 from slipway.client.client import Client
 from slipway.client.transport import ApiProblem, ApiUnreachable
+from slipway.contracts.installation import InstallationState
 from slipway.runtime.retry import Deadline
 from slipway.standalone.folders import DataFolder
 from slipway.standalone.forks import ProcessFailed
@@ -21,8 +22,6 @@ from slipway.standalone.lab import CLUSTER, RunningLab, read_lab
 
 START_SECONDS = 90.0
 POLL_SECONDS = 0.05
-PAUSED = "installation.paused"
-"""Under which `/readyz` says that nothing is changed until somebody resumes it."""
 
 
 async def await_stack(*, data: str, url: str, services: Mapping[str, str], with_lab: bool) -> None:
@@ -44,16 +43,15 @@ async def await_stack(*, data: str, url: str, services: Mapping[str, str], with_
             guests = "real LXC containers" if lab.endpoint["guests"] == "lxc" else "simulated"
             say(f"  the lab runs, a pretend Proxmox cluster; its containers are {guests}")
         await _until(lambda: _are_templates_served(client), "the templates")
-    await _say_if_paused(url)
+        await _say_if_paused(client)
 
 
-async def _say_if_paused(url: str) -> None:
-    """Say why this Slipway changes nothing now, if it does not; it is no reason not to start."""
-    async with httpx.AsyncClient(timeout=10.0, trust_env=False) as http:
-        with contextlib.suppress(httpx.TransportError):
-            degraded = (await http.get(f"{url}/readyz")).json()["degraded"]
-            if (reason := degraded.get(PAUSED)) is not None:
-                say(f"  {reason}")
+async def _say_if_paused(client: Client) -> None:
+    """Say why Slipway is paused, if it is; that nobody answers is no reason not to start."""
+    with contextlib.suppress(ApiProblem, ApiUnreachable):
+        installation = await client.installation()
+        if installation.state is InstallationState.PAUSED:
+            say(f"  Slipway is PAUSED: {installation.reason} `slipway resume --plan` shows what is different")
 
 
 async def await_services(urls: Collection[str]) -> None:
