@@ -90,6 +90,15 @@ class NodeLook(Value):
     outage: Outage | None = None
 
 
+class OwnTask(Value):
+    """A task on a container that was started with Slipway's own token."""
+
+    upid: str
+    type: str
+    """`vzcreate`, `vzstart`, ..."""
+    vmid: int
+
+
 class ClusterLook(Value):
     """The result of the last looks at a cluster; the value in the KV bucket `looks` under its id."""
 
@@ -104,6 +113,10 @@ class ClusterLook(Value):
     nodes: tuple[NodeLook, ...] = ()
     guests: tuple[VmidRange, ...] = ()
     """The containers that it then had, by VMID."""
+    tasks_at: Moment | None = None
+    """When its list of tasks was read last; None if it never was."""
+    tasks: tuple[OwnTask, ...] = ()
+    """Those in it that Slipway's own token has started."""
 
 
 class ClusterFacts(Value):

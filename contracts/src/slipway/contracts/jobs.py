@@ -84,6 +84,8 @@ class CancelJob(Command):
     """Creations and copies: what the job has made is removed, whatever its `on_failure` says."""
     exists_on_host: bool = False
     """Whether the container was there before the job: what is left if it never began."""
+    abandon: str | None = None
+    """Why the run ends at once, wherever it stands, and no host is touched; None for an ordinary cancel."""
 
 
 class StepStatus(Value):

@@ -175,6 +175,10 @@ class ProxmoxApi(StorageCalls):
         params: Params = {"vmid": vmid, "typefilter": typefilter, "source": source, "limit": 500}
         return await self._every(Task, "nodes", node, "tasks", params=params)
 
+    async def cluster_tasks(self) -> tuple[Task, ...]:
+        """Return the latest tasks of all nodes: all that run, and 25 that have ended of each (PVE 9.2)."""
+        return await self._every(Task, "cluster", "tasks")
+
     async def task_status(self, upid: Upid) -> TaskStatus:
         """Return where a task stands; raise `TaskMissing` if the node knows none."""
         return await self._one(TaskStatus, "nodes", upid.node, "tasks", upid, "status")

@@ -252,6 +252,17 @@ class ClusterAccessBody(_Body):
     ssh: SshLoginBody = SshLoginBody()
 
 
+class ResumeBody(_Body):
+    """How a paused installation goes on."""
+
+    hash: str = Field(max_length=64)
+    """Of the difference that was seen (`GET /api/v1/installation/difference`)."""
+    keep: tuple[Id, ...] = Field(default=(), max_length=1000)
+    """Jobs from before that shall run; all others are cancelled, and touch no host."""
+    despite_unseen: bool = False
+    """Whether to go on though nothing is known of some clusters."""
+
+
 class VmidRangeBody(VmidRange):
     """The VMIDs that Slipway chooses from, both ends included."""
 

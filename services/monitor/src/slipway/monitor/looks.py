@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import Iterable, Mapping
 
-from slipway.contracts.cluster_facts import ClusterLook, NodeLook, VmidRange
+from slipway.contracts.cluster_facts import ClusterLook, NodeLook, OwnTask, VmidRange
 from slipway.contracts.message import Moment
 from slipway.contracts.problems import SlipwayError
 from slipway.contracts.values import Outage
@@ -40,6 +40,8 @@ class Look:
         self._of_facts: dict[str, Diagnosis | None] = {}
         """Diagnoses of the nodes' unanswered questions."""
         self._guests: tuple[VmidRange, ...] = ()
+        self._tasks: tuple[OwnTask, ...] = ()
+        self._tasks_at: Moment | None = None
 
     def resume(self, before: ClusterLook) -> None:
         """Continue from the value that another replica, or an earlier start, wrote last."""
@@ -68,6 +70,11 @@ class Look:
         """Note what is wrong with the cluster as a whole beside its guests."""
         self._of_health = diagnosis
         self._diagnose()
+
+    def note_tasks(self, tasks: Iterable[OwnTask]) -> None:
+        """Note the tasks that our own token has started."""
+        self._tasks, self._tasks_at = tuple(tasks), clock.now()
+        self.noted.set()
 
     def note_node(self, node: str, *, is_online: bool, diagnosis: Diagnosis | None) -> None:
         """Note whether a node answers."""
@@ -113,6 +120,8 @@ class Look:
             outage=self._outage,
             nodes=tuple(each for _, each in sorted(self.nodes.items())),
             guests=self._guests,
+            tasks_at=self._tasks_at,
+            tasks=self._tasks,
         )
 
     def _diagnose(self) -> Outage | None:

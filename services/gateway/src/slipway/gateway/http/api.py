@@ -17,6 +17,7 @@ from slipway.gateway.http.clusters import clusters
 from slipway.gateway.http.containers import containers
 from slipway.gateway.http.dead_letters import dead_letters
 from slipway.gateway.http.host_state import host_state
+from slipway.gateway.http.installation import installation
 from slipway.gateway.http.jobs import jobs
 from slipway.gateway.http.session import session
 from slipway.gateway.http.templates import templates
@@ -89,6 +90,7 @@ def build_api(bus: Bus, inventory: Inventory, auth: Auth, *, path: str) -> FastA
         templates(bus),
         audit(bus),
         dead_letters(bus),
+        installation(bus),
         session(auth),
         _version(),
     )
