@@ -11,6 +11,7 @@ from slipway.contracts import (
     configs,
     containers,
     dead_letters,
+    form_facts,
     guests,
     job_logs,
     jobs,
@@ -19,6 +20,7 @@ from slipway.contracts import (
 from slipway.inventory.acceptance import Acceptance
 from slipway.inventory.audit import AuditStore
 from slipway.inventory.batches.use_cases import BatchRequests
+from slipway.inventory.clusters.fact_handlers import FactHandlers
 from slipway.inventory.clusters.handlers import ClusterHandlers
 from slipway.inventory.clusters.identity import ClusterIdentities
 from slipway.inventory.clusters.store import ClusterStore
@@ -147,6 +149,7 @@ def register(
         batches=batches,
     )
     _answer_about_clusters(bus, of_clusters)
+    _answer_about_facts(bus, FactHandlers(database=tables, store=cluster_store, looks=looks))
     _answer_about_containers(bus, of_containers)
     bus.answer(containers.CreateContainer, acceptance.handler("container.create", creations.propose))
     bus.answer(containers.DeleteContainer, acceptance.handler("container.delete", requests.propose_deletion))
@@ -183,6 +186,12 @@ def _answer_about_clusters(bus: Bus, handlers: ClusterHandlers) -> None:
     bus.answer(clusters.ConfirmHostKey, handlers.confirm)
     bus.answer(clusters.ChangeClusterAccess, handlers.change_access)
     bus.consume(cluster_facts.NodeObserved, handlers.node_observed, durable="inventory-nodes")
+
+
+def _answer_about_facts(bus: Bus, handlers: FactHandlers) -> None:
+    bus.answer(form_facts.GetFormFacts, handlers.facts)
+    bus.answer(form_facts.GetNextVmid, handlers.next_vmid)
+    bus.answer(form_facts.CheckAvailability, handlers.check)
 
 
 def _answer_about_containers(bus: Bus, handlers: ContainerHandlers) -> None:

@@ -12,6 +12,7 @@ from slipway.gateway.clients import Inventory
 from slipway.gateway.http import problems
 from slipway.gateway.http.answers import answer
 from slipway.gateway.http.audit import audit
+from slipway.gateway.http.cluster_facts import cluster_facts
 from slipway.gateway.http.clusters import clusters
 from slipway.gateway.http.containers import containers
 from slipway.gateway.http.dead_letters import dead_letters
@@ -64,6 +65,7 @@ def build_api(bus: Bus, inventory: Inventory, auth: Auth, *, is_public_https: bo
         host_state(bus),
         jobs(bus),
         clusters(bus, inventory),
+        cluster_facts(bus),
         templates(bus),
         audit(bus),
         dead_letters(bus),

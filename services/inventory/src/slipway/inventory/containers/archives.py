@@ -40,7 +40,7 @@ class OsTemplateNotFound(Invalid):
 
 
 @dataclass(frozen=True, slots=True)
-class _Archive:
+class Archive:
     """What an archive's name says."""
 
     source: str
@@ -48,6 +48,7 @@ class _Archive:
 
     @property
     def name(self) -> str:
+        """Its file name."""
         return self.source.rpartition("/")[2]
 
     @property
@@ -58,10 +59,12 @@ class _Archive:
 
     @property
     def package(self) -> str:
+        """`debian-12-standard`."""
         return self._without_architecture.partition("_")[0]
 
     @property
     def version(self) -> str:
+        """`12.7-1`; empty if its name has none."""
         return self._without_architecture.partition("_")[2]
 
     def ends_a_number(self, beginning: str) -> bool:
@@ -95,7 +98,7 @@ def choose(requested: str, node: NodeFacts, *, architecture: str | None = None) 
         raise _not_found(requested, node, others=())
     wanted = architecture or node.architecture or DEFAULT_ARCHITECTURE
     there, remote = (
-        [each for each in map(_Archive, sources) if each.name.startswith(requested)]
+        [each for each in map(Archive, sources) if each.name.startswith(requested)]
         for sources in (node.os_templates, node.appliances)
     )
     for archives in (there, remote):
@@ -111,7 +114,7 @@ def debian_order(version: str) -> tuple[Pieces, Pieces]:
     return (_pieces(upstream), _pieces(revision)) if dash else (_pieces(version), _pieces(""))
 
 
-def _rank(archive: _Archive, requested: str) -> tuple[object, ...]:
+def _rank(archive: Archive, requested: str) -> tuple[object, ...]:
     is_exact = archive.package == requested
     # One that names its architecture is surely of the right one.
     is_sure = archive.architecture is not None
@@ -138,7 +141,7 @@ def _weight(character: str) -> int:
 
 
 def _not_found(
-    requested: str, node: NodeFacts, *, others: "list[_Archive] | tuple[()]", wanted: str = ""
+    requested: str, node: NodeFacts, *, others: "list[Archive] | tuple[()]", wanted: str = ""
 ) -> OsTemplateNotFound:
     available = ", ".join(sorted(node.os_templates)) or "none"
     message = f"Node {node.node} has no OS template {requested!r} and offers none for download."

@@ -1,0 +1,43 @@
+"""What forms ask of a cluster: `/api/v1/clusters/{cluster}/facts`, `.../vmids/next` and `.../check`."""
+
+from typing import Annotated
+
+from fastapi import APIRouter
+from fastapi import Query as QueryParameter
+from starlette.responses import Response
+
+from slipway.contracts.form_facts import (
+    Availabilities,
+    CheckAvailability,
+    FormFacts,
+    GetFormFacts,
+    GetNextVmid,
+    NextVmid,
+)
+from slipway.gateway.http.answers import NamePath, passed_on
+from slipway.runtime.bus.client import Bus
+
+Typed = Annotated[str | None, QueryParameter(max_length=300)]
+"""What somebody types into a field: whatever it is, it is judged and not refused."""
+
+
+def cluster_facts(bus: Bus) -> APIRouter:
+    """Return the routes; none of them reaches a host."""
+    api = APIRouter(tags=["clusters"])
+
+    @api.get("/clusters/{cluster}/facts", response_model=FormFacts)
+    async def get_facts(cluster: NamePath) -> Response:
+        return await passed_on(bus, GetFormFacts(cluster=cluster))
+
+    @api.get("/clusters/{cluster}/vmids/next", response_model=NextVmid)
+    async def get_next_vmid(cluster: NamePath) -> Response:
+        return await passed_on(bus, GetNextVmid(cluster=cluster))
+
+    @api.get("/clusters/{cluster}/check", response_model=Availabilities)
+    async def check(
+        cluster: NamePath, vmid: Typed = None, hostname: Typed = None, address: Typed = None
+    ) -> Response:
+        query = CheckAvailability(cluster=cluster, vmid=vmid, hostname=hostname, address=address)
+        return await passed_on(bus, query)
+
+    return api
