@@ -25,6 +25,7 @@ NOUNS: Mapping[str, str] = {
     "cluster": "slipway.cli.clusters:app",
     "node": "slipway.cli.nodes:app",
     "template": "slipway.cli.templates:app",
+    "os-template": "slipway.cli.os_templates:app",
     "audit": "slipway.cli.audit:app",
     "jobs": "slipway.cli.jobs:plural",
 }

@@ -83,7 +83,7 @@ def _rows(node: Mapping[str, Any], field: str) -> Iterator[Mapping[str, object]]
         sizes = {
             "free": item.get("free_bytes"), "total": item.get("total_bytes"), "size": item.get("size_bytes")
         }  # fmt: skip
-        yield {**item, **lists, **{name: _amount(size) for name, size in sizes.items()}, "node": node["node"]}
+        yield {**item, **lists, **{name: amount(size) for name, size in sizes.items()}, "node": node["node"]}
 
 
 def _age(nodes: Sequence[Mapping[str, Any]], part: str, now: datetime) -> str:
@@ -105,7 +105,8 @@ def _downloadable(nodes: Sequence[Mapping[str, Any]]) -> str:
     return f"{count}; `slipway os-template list --downloadable` lists them"
 
 
-def _amount(size: object) -> str:
+def amount(size: object) -> str:
+    """Return a number of bytes for people; empty if it is not known."""
     if not isinstance(size, int):
         return ""
     return f"{size / (1 << 30):.1f} GiB" if size >= 1 << 30 else f"{size >> 20} MiB"

@@ -17,6 +17,7 @@ from slipway.contracts.cluster_facts import (
     VmidRange,
     VnetFact,
 )
+from slipway.contracts.containers import JobRef
 from slipway.contracts.message import Id, Moment, Query, Value
 from slipway.contracts.values import Outage
 
@@ -167,3 +168,26 @@ class CheckAvailability(Query[Availabilities]):
     hostname: str | None = None
     address: str | None = None
     """With or without a prefix length."""
+
+
+class DownloadAccepted(Value):
+    """The download of an OS template has been accepted as a job."""
+
+    job: JobRef
+    node: str
+    volume: str
+    """What it will be: `local:vztmpl/debian-12-standard_12.7-1_amd64.tar.zst`."""
+
+
+class DownloadOsTemplate(Query[DownloadAccepted]):
+    """Download an OS template to a storage of a node, as a job."""
+
+    subject: ClassVar[str] = "slipway.v1.query.inventory.os-template.download"
+    cluster: str
+    """Id or name."""
+    template: str
+    """Its archive, or the beginning of its name: then the newest for the node's architecture."""
+    node: str | None = None
+    """None takes the first that offers it."""
+    storage: str | None = None
+    """None takes the node's storage for OS templates with the most free space."""

@@ -96,6 +96,7 @@ ASKERS: Mapping[type[Query[Any]], tuple[str, ...]] = {
     form_facts.GetFormFacts: ("gateway",),
     form_facts.GetNextVmid: ("gateway",),
     form_facts.CheckAvailability: ("gateway",),
+    form_facts.DownloadOsTemplate: ("gateway",),
     audit.ListAudit: ("gateway",),
     clusters.GetClusterAccess: ("provisioner", "monitor"),
     clusters.TestCluster: ("inventory",),

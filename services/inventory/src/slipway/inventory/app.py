@@ -35,6 +35,7 @@ from slipway.inventory.containers.store import ContainerStore
 from slipway.inventory.dead_letters import DeadLetterHandlers
 from slipway.inventory.job_logs.archive import JobLogArchiver
 from slipway.inventory.job_logs.store import JobLogStore
+from slipway.inventory.jobs.downloads import Downloads
 from slipway.inventory.jobs.enqueuer import JobEnqueuer
 from slipway.inventory.jobs.handlers import JobHandlers
 from slipway.inventory.jobs.plans import PlanHandlers
@@ -153,6 +154,8 @@ def register(
     _answer_about_containers(bus, of_containers)
     bus.answer(containers.CreateContainer, acceptance.handler("container.create", creations.propose))
     bus.answer(containers.DeleteContainer, acceptance.handler("container.delete", requests.propose_deletion))
+    downloads = Downloads(cluster_store)
+    bus.answer(form_facts.DownloadOsTemplate, acceptance.handler("os-template.download", downloads.propose))
     _answer_about_jobs(bus, of_jobs)
     bus.answer(jobs.ListJobs, job_views.list)
     bus.answer(jobs.RetryJob, acceptance.handler("job.retry", requests.propose_retry))

@@ -147,19 +147,28 @@ def download(call: Call) -> str:
     machine, name, storage = call.machine, call.params["template"], call.params["storage"]
     if name not in (one["template"] for one in templates.appliances()):
         raise bad_parameters({"template": "no such template"})
-    if storage != TEMPLATE_STORAGE:
-        raise Refused(f"storage '{storage}' does not support content type 'vztmpl'")
+    configured = machine.storages.get(storage)
+    if not configured.is_enabled:
+        raise Refused(f"storage '{storage}' is disabled")
+    if "vztmpl" not in configured.content or storage != TEMPLATE_STORAGE:
+        raise Refused(f"storage '{storage}' does not support templates")
 
     source, target = f"{templates.SOURCE}/{name}", f"{HOST_CACHE}/{name}"
 
     async def body(work: Work) -> None:
         work.log(f"downloading {source} to {target}")
+        archive = machine.storages.offered()[0]
+        progress = templates.wget_lines(archive.stat().st_size)
+        for line in progress[: len(progress) // 2]:
+            work.log(line)
         await machine.faults.at_task("middle", work)
-        machine.storages.download(name, machine.storages.offered()[0])
+        for line in progress[len(progress) // 2 :]:
+            work.log(line)
+        machine.storages.download(name, archive)
         work.log("calculating checksum...OK, checksum verified")
         work.log(f"download of '{source}' to '{target}' finished")
 
-    return machine.tasks.start("download", name, call.actor.name, body)
+    return machine.tasks.start("download", "", call.actor.name, body)
 
 
 def clock(call: Call) -> Row:

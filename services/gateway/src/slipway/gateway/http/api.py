@@ -37,6 +37,7 @@ _KEYED = (
     ("/jobs", "post"),
     ("/jobs/{job}/retry", "post"),
     ("/clusters", "post"),
+    ("/clusters/{cluster}/os-templates", "post"),
     ("/clusters/{cluster}", "delete"),
 )
 """Requests that make something new each time; all others may be sent twice as they are."""

@@ -1,5 +1,6 @@
-"""What forms ask of a cluster: `/api/v1/clusters/{cluster}/facts`, `.../vmids/next` and `.../check`."""
+"""What forms ask of a cluster (`/api/v1/clusters/{cluster}/facts`, `.../check`), and OS templates."""
 
+from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter
@@ -9,12 +10,15 @@ from starlette.responses import Response
 from slipway.contracts.form_facts import (
     Availabilities,
     CheckAvailability,
+    DownloadAccepted,
+    DownloadOsTemplate,
     FormFacts,
     GetFormFacts,
     GetNextVmid,
     NextVmid,
 )
-from slipway.gateway.http.answers import NamePath, passed_on
+from slipway.gateway.bodies import OsTemplateBody
+from slipway.gateway.http.answers import NamePath, answer, passed_on
 from slipway.runtime.bus.client import Bus
 
 Typed = Annotated[str | None, QueryParameter(max_length=300)]
@@ -22,7 +26,7 @@ Typed = Annotated[str | None, QueryParameter(max_length=300)]
 
 
 def cluster_facts(bus: Bus) -> APIRouter:
-    """Return the routes; none of them reaches a host."""
+    """Return the routes; none of them reaches a host, and a download is a job."""
     api = APIRouter(tags=["clusters"])
 
     @api.get("/clusters/{cluster}/facts", response_model=FormFacts)
@@ -39,5 +43,15 @@ def cluster_facts(bus: Bus) -> APIRouter:
     ) -> Response:
         query = CheckAvailability(cluster=cluster, vmid=vmid, hostname=hostname, address=address)
         return await passed_on(bus, query)
+
+    @api.post(
+        "/clusters/{cluster}/os-templates",
+        status_code=HTTPStatus.ACCEPTED,
+        response_model=DownloadAccepted,
+    )
+    async def download_os_template(cluster: NamePath, body: OsTemplateBody) -> Response:
+        accepted = await bus.ask(DownloadOsTemplate(cluster=cluster, **body.model_dump()))
+        location = f"/api/v1/jobs/{accepted.job.id}"
+        return answer(accepted, status=HTTPStatus.ACCEPTED, Location=location)
 
     return api

@@ -79,6 +79,7 @@
  * @property {number} vmid
  * @property {string} hostname
  * @property {string | null} [cluster] its name
+ * @property {Record<string, any>} [args]
  * @property {string | null} [items_kind] of a batch, whose container, vmid, hostname and cluster are null
  * @property {Record<string, number> | null} [counts] of a batch
  * @property {string | null} [parent]

@@ -11,6 +11,7 @@ from slipway.contracts.cluster_facts import NodeFacts
 from slipway.contracts.problems import Invalid
 from slipway.inventory.faults import at
 
+_MOST_NAMED = 20
 DEFAULT_ARCHITECTURE = "amd64"
 """Taken for a node that does not tell its own; Proxmox's default as well (official schema, `arch`)."""
 _NAMES = {
@@ -108,6 +109,24 @@ def choose(requested: str, node: NodeFacts, *, architecture: str | None = None) 
     raise _not_found(requested, node, others=[*there, *remote], wanted=wanted)
 
 
+def choose_download(requested: str, node: NodeFacts) -> str:
+    """Choose an archive that a node can download, by the start of its name, as `choose` does.
+
+    Raises:
+        OsTemplateNotFound: names the field `template`.
+    """
+    offering = node.model_copy(update={"os_templates": ()})
+    try:
+        return choose(requested, offering)
+    except OsTemplateNotFound as error:
+        names = ", ".join(node.appliances[:_MOST_NAMED]) or "nothing; `pveam update` on the node asks anew"
+        more = ", ..." if len(node.appliances) > _MOST_NAMED else ""
+        message = (
+            f"Node {node.node} offers no OS template {requested!r} for download. It offers: {names}{more}."
+        )
+        raise at("template", OsTemplateNotFound, message) from error
+
+
 def debian_order(version: str) -> tuple[Pieces, Pieces]:
     """Return what sorts versions as dpkg does: numbers as numbers, `~` before the end (deb-version(7))."""
     upstream, dash, revision = version.rpartition("-")
@@ -145,6 +164,14 @@ def _not_found(
 ) -> OsTemplateNotFound:
     available = ", ".join(sorted(node.os_templates)) or "none"
     message = f"Node {node.node} has no OS template {requested!r} and offers none for download."
+    name = requested.rpartition("/")[2]
+    if ":" in requested and name in node.appliances:
+        storage = requested.partition(":")[0]
+        message = (
+            f"Node {node.node} does not have {requested!r}, but can download it: "
+            f"`slipway os-template download {name} --node {node.node} --storage {storage}`; or give just its "
+            "name, and the creation downloads it."
+        )
     if others:
         names = ", ".join(sorted({each.name for each in others}))
         message = (

@@ -4,10 +4,13 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
+from typing import Any
 
 from slipway.contracts.cluster_facts import NodeFacts
 from slipway.contracts.cluster_removal import ClusterRemoved
 from slipway.contracts.clusters import ClusterAdded, ClusterChanged, ListClusters
+from slipway.contracts.job_kinds import JobKind
+from slipway.contracts.jobs import RunRecord
 from slipway.contracts.problems import SlipwayError, Unavailable
 from slipway.monitor import metrics
 from slipway.monitor.access import ClusterConnections
@@ -25,10 +28,11 @@ from slipway.runtime.errors import LeaseHeld
 from slipway.runtime.process.ending import end
 from slipway.runtime.process.logs import get_logger
 from slipway.runtime.retry import Backoff
-from slipway.runtime.topology.declared import LOOKS
+from slipway.runtime.topology.declared import LIVE_PREFIX, LOOKS
 
 log = get_logger()
 
+_DOWNLOAD = JobKind.OS_TEMPLATE_DOWNLOAD.encode()
 LEASE = timedelta(seconds=9)
 TAKE_AGAIN_SECONDS = 3.0
 LONGEST_PAUSE_SECONDS = 8.0
@@ -73,6 +77,10 @@ class ClusterWatcher:
             self._due[event.id].set()
         self._changed.set()
 
+    async def listen(self) -> None:
+        """Subscribe to the records of jobs: a download that has ended changes what a node has."""
+        await self._bus.connection.subscribe(f"{LIVE_PREFIX}{RunRecord.subject_filter()}", cb=self._recorded)
+
     async def run(self) -> None:
         """Watch for ever; an outage of one cluster delays no other."""
         async with asyncio.TaskGroup() as group:
@@ -94,6 +102,15 @@ class ClusterWatcher:
             finally:
                 # The group itself would cancel them only once.
                 await end(*watching.values())
+
+    async def _recorded(self, message: Any) -> None:
+        """Read a cluster's facts at once when a download has ended. Each replica hears it."""
+        if _DOWNLOAD not in message.data:
+            return
+        record = RunRecord.model_validate_json(message.data)
+        due = self._due.get(record.target.cluster)
+        if record.kind is JobKind.OS_TEMPLATE_DOWNLOAD and record.state.is_terminal and due is not None:
+            due.set()
 
     async def _drop(self, cluster: str) -> None:
         """Forget a cluster; if it is added again everything there is new."""
