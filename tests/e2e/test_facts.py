@@ -33,6 +33,29 @@ async def test_choices_and_checks_ask_no_host(stack: RunningStack, api: httpx.As
     assert stack.record.read_text().count("/cluster/nextid") == before
 
 
+async def test_everything_is_read_anew_on_request(api: httpx.AsyncClient) -> None:
+    """Also the list of downloads, which is read once an hour otherwise."""
+    (cluster,) = (await api.get("/api/v1/clusters")).json()["items"]
+    path = f"/api/v1/clusters/{cluster['name']}/facts"
+
+    async def ages() -> list[str | None]:
+        nodes = (await api.get(path)).raise_for_status().json()["nodes"]
+        return [node["looked_at"].get("appliances") for node in nodes]
+
+    async def are_known() -> bool:
+        return all(await ages())
+
+    await until(are_known, within_seconds=60)
+    before = await ages()
+    accepted = await api.post(f"{path}/refresh")
+
+    async def are_new() -> bool:
+        return all(new != old for new, old in zip(await ages(), before, strict=True))
+
+    assert (accepted.status_code, accepted.json()["is_new"]) == (httpx.codes.ACCEPTED, True)
+    await until(are_new, within_seconds=60)
+
+
 async def test_an_os_template_is_downloaded_and_then_known(api: httpx.AsyncClient) -> None:
     """The node is looked at again when the job has ended."""
     (cluster,) = (await api.get("/api/v1/clusters")).json()["items"]

@@ -4,12 +4,13 @@ import asyncio
 
 import pytest
 from integration.inventory.test_acceptance import NODE, World, world  # noqa: F401  a fixture
+from sqlalchemy import text
 
 from slipway.contracts.cluster_facts import NodeFacts, NodeObserved, VmidRange
 from slipway.contracts.clusters import GetCluster, SetVmidRange
 from slipway.contracts.container_specs import ContainerSpec, NetworkSpec
 from slipway.contracts.containers import CreateContainer
-from slipway.contracts.form_facts import CheckAvailability, GetFormFacts, GetNextVmid
+from slipway.contracts.form_facts import CheckAvailability, GetFormFacts, GetNextVmid, RequestFacts
 from slipway.contracts.problems import Invalid
 from slipway.runtime.process import clock
 from support.nats import MakeBus
@@ -97,3 +98,16 @@ async def test_a_check_says_who_has_a_value(world: World) -> None:  # noqa: F811
     assert {each.by.id for each in answers if each and each.by} == {web.container.id}
     with pytest.raises(Invalid):
         await world.gateway.ask(CheckAvailability(cluster="home"))
+
+
+async def test_facts_are_requested_once_a_minute_at_most(world: World) -> None:  # noqa: F811
+    """Somebody who asks again is told so, and the nodes are spared."""
+    cluster = await world.add()
+
+    first = await world.gateway.ask(RequestFacts(cluster="home"))
+    second = await world.gateway.ask(RequestFacts(cluster="home"))
+
+    async with world.tables.begin() as connection:
+        query = text("select count(*) from outbox where subject like '%.facts-requested'")
+        count = await connection.scalar(query)
+    assert (first.cluster, first.is_new, second.is_new, count) == (cluster.id, True, False, 1)

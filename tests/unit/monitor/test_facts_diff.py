@@ -9,6 +9,7 @@ from slipway.monitor.facts.diff import is_worth_publishing, with_last_known
 from slipway.monitor.facts.lasting import LastingFacts
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 GIB = 1024**3
 
 
@@ -54,12 +55,13 @@ def test_a_part_that_was_not_answered_is_the_last_known_one_with_its_age() -> No
 
 
 def test_what_seldom_changes_is_not_asked_for_again_soon() -> None:
-    """Only parts that were answered are held, and all are asked for once somebody wants them new."""
+    """Once somebody wants everything new, answers of before do not count."""
     lasting = LastingFacts()
-    lasting.note(facts(appliances=("debian.tar.zst",), parts_at={"appliances": NOW, "storages": NOW}))
+    lasting.note(facts(appliances=("debian.tar.zst",), parts_at={"appliances": LONG_AGO, "storages": LONG_AGO}))
 
     fresh = lasting.fresh()
     lasting.forget()
+    lasting.note(facts(appliances=("debian.tar.zst",), parts_at={"appliances": LONG_AGO}))
 
-    assert fresh == {"pve1": {"appliances": ("debian.tar.zst",), "parts_at": {"appliances": NOW}}}
+    assert fresh == {"pve1": {"appliances": ("debian.tar.zst",), "parts_at": {"appliances": LONG_AGO}}}
     assert lasting.fresh() == {}

@@ -1,5 +1,6 @@
 """`slipway cluster facts`, `next-vmid` and `check`: what there is to choose from, and what is free."""
 
+import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any
@@ -10,11 +11,16 @@ from slipway.cli import freshness
 from slipway.cli.formats import Format, print_document, print_table
 from slipway.cli.session import Session, command
 from slipway.cli.terminal import say, warn
+from slipway.client.transport import Transport
 
 ClusterArgument = Annotated[str, typer.Argument(help="name or id", show_default=False)]
+RefreshOption = Annotated[
+    bool, typer.Option("--refresh", help="have the nodes asked for everything anew, once a minute at most")
+]
 VmidOption = Annotated[str | None, typer.Option("--vmid", help="a VMID")]
 NameOption = Annotated[str | None, typer.Option("--name", help="a hostname")]
 AddressOption = Annotated[str | None, typer.Option("--address", help="an IP address, with its prefix or not")]
+REFRESH_SECONDS = 60.0
 _TABLES: Sequence[tuple[str, str, tuple[str, ...]]] = (
     ("storages", "storages", ("node", "name", "type", "content", "free", "total", "is_active")),
     ("bridges", "bridges", ("node", "name", "type", "subnets", "is_vlan_aware", "vlans", "comment")),
@@ -42,8 +48,10 @@ def add_commands(app: typer.Typer) -> None:
     command(app, "check", "say whether a VMID, a name and an address are free; exit 1 if one is not")(_check)
 
 
-async def _facts(session: Session, cluster: ClusterArgument) -> None:
+async def _facts(session: Session, cluster: ClusterArgument, *, refresh: RefreshOption = False) -> None:
     async with session.connect() as client:
+        if refresh:
+            await _refresh(client, cluster)
         facts = await client.get(facts_path(cluster, "facts"))
     if session.form.is_whole:
         print_document(facts, session.form)
@@ -62,6 +70,26 @@ async def _facts(session: Session, cluster: ClusterArgument) -> None:
             warn(f"{part} of {node['node']} are not known for sure: {reason}")
     if facts["outage"]:
         warn(freshness.sentence(f"Cluster {facts['name']}", facts["outage"]))
+
+
+async def _refresh(client: Transport, cluster: str) -> None:
+    """Have the nodes asked for everything anew, and wait until those that are online have answered."""
+    before = await client.get(facts_path(cluster, "facts"))
+    accepted = await client.post(facts_path(cluster, "facts/refresh"))
+    if not accepted["is_new"]:
+        warn("They were read anew within the last minute.")
+        return
+    ages = {
+        node["node"]: node["looked_at"].get("appliances") for node in before["nodes"] if node["is_online"]
+    }
+    deadline = asyncio.get_running_loop().time() + REFRESH_SECONDS
+    while asyncio.get_running_loop().time() < deadline:
+        facts = await client.get(facts_path(cluster, "facts"))
+        after = {node["node"]: node["looked_at"].get("appliances") for node in facts["nodes"]}
+        if all(after.get(node) != age for node, age in ages.items()):
+            return
+        await asyncio.sleep(0.5)
+    warn(f"Not all nodes have answered within {REFRESH_SECONDS:.0f} s; what is shown may be older.")
 
 
 def _print_of_cluster(facts: Mapping[str, Any]) -> None:

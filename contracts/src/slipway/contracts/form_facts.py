@@ -18,7 +18,7 @@ from slipway.contracts.cluster_facts import (
     VnetFact,
 )
 from slipway.contracts.containers import JobRef
-from slipway.contracts.message import Id, Moment, Query, Value
+from slipway.contracts.message import Event, Id, Moment, Query, Value
 from slipway.contracts.values import Outage
 
 
@@ -191,3 +191,26 @@ class DownloadOsTemplate(Query[DownloadAccepted]):
     """None takes the first that offers it."""
     storage: str | None = None
     """None takes the node's storage for OS templates with the most free space."""
+
+
+class FactsRequested(Event):
+    """Somebody wants the facts of a cluster read anew, also those that seldom change."""
+
+    subject: ClassVar[str] = "slipway.v1.event.cluster.{id}.facts-requested"
+    id: Id
+
+
+class FactsRequestAccepted(Value):
+    """The facts of a cluster are read anew; each part's age shows when that is done."""
+
+    cluster: Id
+    is_new: bool = True
+    """False: they were requested within the last minute, and are not read once more."""
+
+
+class RequestFacts(Query[FactsRequestAccepted]):
+    """Have the facts of a cluster read anew, once a minute at most."""
+
+    subject: ClassVar[str] = "slipway.v1.query.inventory.cluster.request-facts"
+    cluster: str
+    """Id or name."""

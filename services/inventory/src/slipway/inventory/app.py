@@ -150,7 +150,7 @@ def register(
         batches=batches,
     )
     _answer_about_clusters(bus, of_clusters)
-    _answer_about_facts(bus, FactHandlers(database=tables, store=cluster_store, looks=looks))
+    _answer_about_facts(bus, FactHandlers(database=tables, unit=unit, store=cluster_store, looks=looks))
     _answer_about_containers(bus, of_containers)
     bus.answer(containers.CreateContainer, acceptance.handler("container.create", creations.propose))
     bus.answer(containers.DeleteContainer, acceptance.handler("container.delete", requests.propose_deletion))
@@ -195,6 +195,7 @@ def _answer_about_facts(bus: Bus, handlers: FactHandlers) -> None:
     bus.answer(form_facts.GetFormFacts, handlers.facts)
     bus.answer(form_facts.GetNextVmid, handlers.next_vmid)
     bus.answer(form_facts.CheckAvailability, handlers.check)
+    bus.answer(form_facts.RequestFacts, handlers.request)
 
 
 def _answer_about_containers(bus: Bus, handlers: ContainerHandlers) -> None:

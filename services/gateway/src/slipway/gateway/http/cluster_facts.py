@@ -12,10 +12,12 @@ from slipway.contracts.form_facts import (
     CheckAvailability,
     DownloadAccepted,
     DownloadOsTemplate,
+    FactsRequestAccepted,
     FormFacts,
     GetFormFacts,
     GetNextVmid,
     NextVmid,
+    RequestFacts,
 )
 from slipway.gateway.bodies import OsTemplateBody
 from slipway.gateway.http.answers import NamePath, answer, passed_on
@@ -32,6 +34,14 @@ def cluster_facts(bus: Bus) -> APIRouter:
     @api.get("/clusters/{cluster}/facts", response_model=FormFacts)
     async def get_facts(cluster: NamePath) -> Response:
         return await passed_on(bus, GetFormFacts(cluster=cluster))
+
+    @api.post(
+        "/clusters/{cluster}/facts/refresh",
+        status_code=HTTPStatus.ACCEPTED,
+        response_model=FactsRequestAccepted,
+    )
+    async def refresh_facts(cluster: NamePath) -> Response:
+        return answer(await bus.ask(RequestFacts(cluster=cluster)), status=HTTPStatus.ACCEPTED)
 
     @api.get("/clusters/{cluster}/vmids/next", response_model=NextVmid)
     async def get_next_vmid(cluster: NamePath) -> Response:

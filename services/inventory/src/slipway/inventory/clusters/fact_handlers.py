@@ -1,16 +1,25 @@
-"""Answers to forms: what can be chosen, the next VMID, what is free. Nothing here asks a host."""
+"""Answers to forms: what can be chosen, the next VMID, what is free. Nothing here asks a host.
 
-from dataclasses import dataclass
+Monitor is told when somebody wants facts read anew; what it reads then comes as always.
+"""
+
+from dataclasses import dataclass, field
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.clusters import Cluster
 from slipway.contracts.form_facts import (
     Availabilities,
     CheckAvailability,
+    FactsRequestAccepted,
+    FactsRequested,
     FormFacts,
     GetFormFacts,
     GetNextVmid,
     NextVmid,
+    RequestFacts,
 )
+from slipway.contracts.message import Id
 from slipway.contracts.problems import Invalid
 from slipway.inventory.clusters import availability
 from slipway.inventory.clusters.form_facts import form_facts, range_of
@@ -19,9 +28,17 @@ from slipway.inventory.containers.claims import claim_vmids
 from slipway.inventory.containers.defaults import NoVmidLeft
 from slipway.inventory.containers.holders import find_holders
 from slipway.inventory.containers.looks import Looks
+from slipway.inventory.decision import Decision
 from slipway.inventory.faults import at
+from slipway.inventory.unit_of_work import UnitOfWork
 from slipway.runtime.bus.call import Call
 from slipway.runtime.database.engine import Database
+from slipway.runtime.database.outbox import Outgoing
+from slipway.runtime.process.ids import new_id
+from slipway.runtime.retry import Deadline
+
+REQUESTED_EVERY_SECONDS = 60.0
+"""How often facts are read anew on request: a node is asked for lists of hundreds then."""
 
 
 class NothingToCheck(Invalid):
@@ -35,8 +52,11 @@ class FactHandlers:
     """Answers forms."""
 
     database: Database
+    unit: UnitOfWork
     store: ClusterStore
     looks: Looks
+    requested: dict[Id, Deadline] = field(default_factory=dict)
+    """Until when no cluster's facts are requested once more."""
 
     async def facts(self, query: GetFormFacts, _call: Call) -> FormFacts:
         """Return what can be chosen in a cluster."""
@@ -46,6 +66,21 @@ class FactHandlers:
         except NoVmidLeft:
             following = None
         return form_facts(cluster, following)
+
+    async def request(self, query: RequestFacts, call: Call) -> FactsRequestAccepted:
+        """Tell monitor to read a cluster's facts anew, unless that was requested a moment ago."""
+        cluster = (await self.store.get(query.cluster)).id
+        last = self.requested.get(cluster)
+        if last is not None and not last.has_passed:
+            return FactsRequestAccepted(cluster=cluster, is_new=False)
+        self.requested[cluster] = Deadline(REQUESTED_EVERY_SECONDS)
+        event = Outgoing(message=FactsRequested(id=cluster), message_id=f"cluster:{cluster}:facts:{new_id()}")
+
+        async def decide(_tx: AsyncConnection) -> Decision[None]:
+            return Decision(reply=None, events=[event])
+
+        await self.unit.run(call, decide)
+        return FactsRequestAccepted(cluster=cluster)
 
     async def next_vmid(self, query: GetNextVmid, _call: Call) -> NextVmid:
         """Return the VMID that a container would get now."""

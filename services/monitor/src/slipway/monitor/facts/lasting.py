@@ -8,6 +8,7 @@ from typing import Final
 from slipway.contracts.cluster_facts import NodeFacts
 from slipway.contracts.message import Moment
 from slipway.monitor.facts.diff import FIELDS_OF_PART
+from slipway.runtime.process import clock
 from slipway.runtime.retry import Deadline
 
 EVERY: Final[Mapping[str, timedelta]] = MappingProxyType(
@@ -29,6 +30,7 @@ class LastingFacts:
 
     def __init__(self) -> None:
         self._parts: dict[tuple[str, str], tuple[Deadline, NodeFacts]] = {}
+        self._forgotten_at: Moment | None = None
 
     def fresh(self) -> Mapping[str, Answered]:
         """Return what each node need not be asked for."""
@@ -45,12 +47,16 @@ class LastingFacts:
         for part, every in EVERY.items():
             at = facts.parts_at.get(part)
             known = self._parts.get((facts.node, part))
-            if at is not None and (known is None or known[1].parts_at[part] != at):
+            is_new = known is None or known[1].parts_at[part] != at
+            # A round that had begun before everything was forgotten still has the old answers.
+            is_old = at is None or (self._forgotten_at is not None and at < self._forgotten_at)
+            if is_new and not is_old:
                 self._parts[facts.node, part] = Deadline(every.total_seconds()), facts
 
     def forget(self) -> None:
         """Let everything be asked for again."""
         self._parts.clear()
+        self._forgotten_at = clock.now()
 
 
 def times_of(answer: Answered) -> Mapping[str, Moment]:

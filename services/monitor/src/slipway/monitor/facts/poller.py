@@ -74,6 +74,11 @@ class NodeFactsPoller:
                 pause = every if self._is_complete else min(every, INCOMPLETE_PAUSE_SECONDS)
                 await asyncio.wait_for(self.due.wait(), pause)
 
+    def refresh(self) -> None:
+        """Read everything anew at once, also what seldom changes."""
+        self._lasting.forget()
+        self.due.set()
+
     async def poll(self) -> None:
         """Read all nodes once and publish what has changed."""
         lasting = self._lasting.fresh()

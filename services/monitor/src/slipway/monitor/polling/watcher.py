@@ -9,6 +9,7 @@ from typing import Any
 from slipway.contracts.cluster_facts import NodeFacts
 from slipway.contracts.cluster_removal import ClusterRemoved
 from slipway.contracts.clusters import ClusterAdded, ClusterChanged, ListClusters
+from slipway.contracts.form_facts import FactsRequested
 from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import RunRecord
 from slipway.contracts.problems import SlipwayError, Unavailable
@@ -61,6 +62,7 @@ class ClusterWatcher:
         self._on_changed = on_changed
         self._changed = asyncio.Event()
         self._due: dict[str, asyncio.Event] = {}
+        self._facts: dict[str, NodeFactsPoller] = {}
         self._stored: dict[str, tuple[NodeFacts, ...]] = {}
         """The nodes' facts that inventory has stored, by cluster."""
         self._outage_log = OutageLog("listing clusters")
@@ -78,8 +80,10 @@ class ClusterWatcher:
         self._changed.set()
 
     async def listen(self) -> None:
-        """Subscribe to the records of jobs: a download that has ended changes what a node has."""
-        await self._bus.connection.subscribe(f"{LIVE_PREFIX}{RunRecord.subject_filter()}", cb=self._recorded)
+        """Hear what has facts read at once, as each replica does: ended downloads, and requests."""
+        subscribe = self._bus.connection.subscribe
+        await subscribe(f"{LIVE_PREFIX}{RunRecord.subject_filter()}", cb=self._recorded)
+        await subscribe(f"{LIVE_PREFIX}{FactsRequested.subject_filter()}", cb=self._requested)
 
     async def run(self) -> None:
         """Watch for ever; an outage of one cluster delays no other."""
@@ -104,13 +108,19 @@ class ClusterWatcher:
                 await end(*watching.values())
 
     async def _recorded(self, message: Any) -> None:
-        """Read a cluster's facts at once when a download has ended. Each replica hears it."""
+        """Read a cluster's facts at once when a download has ended."""
         if _DOWNLOAD not in message.data:
             return
         record = RunRecord.model_validate_json(message.data)
         due = self._due.get(record.target.cluster)
         if record.kind is JobKind.OS_TEMPLATE_DOWNLOAD and record.state.is_terminal and due is not None:
             due.set()
+
+    async def _requested(self, message: Any) -> None:
+        """Read all facts of a cluster anew, if this replica watches it."""
+        poller = self._facts.get(FactsRequested.model_validate_json(message.data).id)
+        if poller is not None:
+            poller.refresh()
 
     async def _drop(self, cluster: str) -> None:
         """Forget a cluster; if it is added again everything there is new."""
@@ -182,6 +192,7 @@ class ClusterWatcher:
                     await end(*working)
         finally:
             self._due.pop(cluster, None)
+            self._facts.pop(cluster, None)
 
     def _pollers(
         self, cluster: str, look: Look, due: asyncio.Event
@@ -198,7 +209,7 @@ class ClusterWatcher:
             health_due=(health_due := asyncio.Event()),
             on_changed=self._on_changed,
         )
-        nodes = NodeFactsPoller(
+        nodes = self._facts[cluster] = NodeFactsPoller(
             cluster,
             bus,
             clusters,
