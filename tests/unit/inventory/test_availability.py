@@ -73,6 +73,7 @@ def test_a_vmid_outside_of_the_range_is_free_and_said_to_be_outside() -> None:
         ("10.0.0.255/24", ("invalid", None)),
         ("10.0.0.255/31", ("free", None)),
         ("127.0.0.1", ("invalid", None)),
+        ("10.0.0.5/255.255.255.0", ("invalid", None)),
         ("fe80::1%eth0", ("invalid", None)),
         ("web", ("invalid", None)),
     ],

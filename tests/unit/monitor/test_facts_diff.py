@@ -57,7 +57,9 @@ def test_a_part_that_was_not_answered_is_the_last_known_one_with_its_age() -> No
 def test_what_seldom_changes_is_not_asked_for_again_soon() -> None:
     """Once somebody wants everything new, answers of before do not count."""
     lasting = LastingFacts()
-    lasting.note(facts(appliances=("debian.tar.zst",), parts_at={"appliances": LONG_AGO, "storages": LONG_AGO}))
+    lasting.note(
+        facts(appliances=("debian.tar.zst",), parts_at={"appliances": LONG_AGO, "storages": LONG_AGO})
+    )
 
     fresh = lasting.fresh()
     lasting.forget()

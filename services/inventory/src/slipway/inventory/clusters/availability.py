@@ -1,7 +1,8 @@
 """Whether a VMID, a name or an address is free for a new container, by claims and facts. Pure."""
 
+import re
 from collections.abc import Iterator
-from ipaddress import IPv4Interface, IPv6Interface, ip_interface
+from ipaddress import IPv4Interface, IPv4Network, IPv6Interface, IPv6Network, ip_interface
 
 from slipway.contracts.clusters import Cluster
 from slipway.contracts.form_facts import Availability, Holder
@@ -11,6 +12,8 @@ from slipway.inventory.containers.validation import texts
 
 Interface = IPv4Interface | IPv6Interface
 _LONGEST_VMID = 9
+_ADDRESS = re.compile(r"[0-9A-Fa-f:.]{2,45}(/[0-9]{1,3})?")
+"""Python would take a netmask and a scope (`%...`) as well."""
 _POINT_TO_POINT = 2
 """Bits of host in the smallest network that has an address of its own and one for all."""
 
@@ -24,8 +27,10 @@ def read_vmid(text: str | None) -> int | None:
 
 def read_address(text: str | None) -> Interface | None:
     """Return an address, with its prefix length if it has one; None if it can be none."""
+    if text is None or not _ADDRESS.fullmatch(text):
+        return None
     try:
-        return ip_interface(text) if text and "%" not in text else None
+        return ip_interface(text)
     except ValueError:
         return None
 
@@ -74,7 +79,7 @@ def of_address(text: str, cluster: Cluster, holder: Holder | None) -> Availabili
         return Availability(
             value=text, state="invalid", message=message, remedy="Write it like 10.0.0.5 or 10.0.0.5/24."
         )
-    if fault := _fault(address):
+    if fault := _fault(address, cluster):
         return Availability(
             value=text, state="invalid", message=fault, remedy="Choose another one of the network."
         )
@@ -87,9 +92,10 @@ def of_address(text: str, cluster: Cluster, holder: Holder | None) -> Availabili
     return Availability(value=text, state="free", message=_note(address, cluster))
 
 
-def _fault(address: Interface) -> str | None:
+def _fault(address: Interface, cluster: Cluster) -> str | None:
     ip, network = address.ip, address.network
-    if ip.is_unspecified or ip.is_multicast or ip.is_loopback:
+    is_ours = any(ip in network for network in _networks(address, cluster))
+    if ip.is_unspecified or ip.is_multicast or (ip.is_loopback and not is_ours):
         return f"{ip} is not the address of a host."
     if network.max_prefixlen - network.prefixlen < _POINT_TO_POINT or address.version != 4:  # noqa: PLR2004
         return None
@@ -109,11 +115,16 @@ def _hosts(address: Interface, cluster: Cluster) -> Iterator[Holder]:
 
 
 def _note(address: Interface, cluster: Cluster) -> str:
-    subnets = [read_address(each) for node in cluster.nodes for one in node.bridges for each in one.subnets]
-    known = {each.network for each in subnets if each and each.version == address.version}
+    known = _networks(address, cluster)
     if known and not any(address.ip in network for network in known):
         return f"It is in none of the bridges' networks: {', '.join(sorted(map(str, known)))}."
     return ""
+
+
+def _networks(address: Interface, cluster: Cluster) -> set[IPv4Network | IPv6Network]:
+    """Return the networks of all bridges, of the address's version."""
+    subnets = (read_address(each) for node in cluster.nodes for one in node.bridges for each in one.subnets)
+    return {each.network for each in subnets if each and each.version == address.version}
 
 
 def _who(holder: Holder) -> str:

@@ -15,14 +15,14 @@ NOT_SEEN = "Not looked at yet, or not answered: see the node's outage, and the r
 
 def form_facts(cluster: Cluster, next_vmid: int | None) -> FormFacts:
     """Return the choices of a cluster as it was seen last; what all nodes say alike is the newest's."""
-    newest = max(cluster.nodes, key=lambda node: node.observed_at, default=None)
+    of_pools, of_vnets = _newest(cluster.nodes, "pools"), _newest(cluster.nodes, "vnets")
     return FormFacts(
         cluster=cluster.id,
         name=cluster.name,
         nodes=tuple(_choices(node, cluster.in_maintenance) for node in cluster.nodes),
-        pools=tuple(_pools(newest.pools)) if newest else (),
-        knows_pools=newest.knows_pools if newest else False,
-        vnets=newest.vnets if newest else (),
+        pools=tuple(_pools(of_pools.pools)) if of_pools else (),
+        knows_pools=of_pools.knows_pools if of_pools else False,
+        vnets=of_vnets.vnets if of_vnets else (),
         vmids=range_of(cluster),
         next_vmid=next_vmid,
         looked_at=cluster.looked_at,
@@ -33,6 +33,10 @@ def form_facts(cluster: Cluster, next_vmid: int | None) -> FormFacts:
 def range_of(cluster: Cluster) -> VmidRange:
     """Return the VMIDs that are chosen from in a cluster."""
     return cluster.vmids or ALL_VMIDS
+
+
+def _newest(nodes: Iterable[NodeFacts], part: str) -> NodeFacts | None:
+    return max(nodes, key=lambda node: (part in node.parts_at, node.parts_at.get(part)), default=None)
 
 
 def _choices(node: NodeFacts, in_maintenance: Iterable[str]) -> NodeChoices:

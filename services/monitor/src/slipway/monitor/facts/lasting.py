@@ -17,6 +17,7 @@ EVERY: Final[Mapping[str, timedelta]] = MappingProxyType(
         "architecture": timedelta(hours=1),
         "gpus": timedelta(hours=1),
         "devices": timedelta(minutes=10),
+        "vnets": timedelta(minutes=10),
     }
 )
 """How often a node is asked for each part; the list of what it can download changes once a day."""

@@ -70,7 +70,7 @@ async def read(
     """
     quick = api.within(CLUSTER_TIMEOUT)
     members, resources, pools, vnets = await asyncio.gather(
-        quick.cluster_status(), quick.resources(), _pools(quick), _vnets(quick)
+        quick.cluster_status(), quick.resources(), _pools(quick), _vnets(quick, lasting)
     )
     now, sizes = clock.now(), {node.name: node for node in resources.nodes}
     free = asyncio.Semaphore(NODES_AT_ONCE)
@@ -92,9 +92,7 @@ async def read(
         facts = _with(facts, {**(pools or {}), **(vnets or {})}, times)
         if member.name in lasting:
             answered = lasting[member.name]
-            facts = facts.model_copy(
-                update={**answered, "parts_at": {**facts.parts_at, **times_of(answered)}}
-            )
+            facts = _with(facts, answered, times_of(answered))
         async with free:
             return await _node(api, facts, shells.get(member.name), node_timeout, reads_devices=reads_devices)
 
@@ -114,8 +112,10 @@ async def _pools(api: ProxmoxApi) -> Mapping[str, object] | None:
     return {"pools": tuple(sorted(names)), "knows_pools": sees_all}
 
 
-async def _vnets(api: ProxmoxApi) -> Mapping[str, object] | None:
+async def _vnets(api: ProxmoxApi, lasting: Mapping[str, Answered]) -> Mapping[str, object] | None:
     """Return the vnets; an error hides only them: a Proxmox without SDN has none."""
+    if any("vnets" in each for each in lasting.values()):
+        return None
     try:
         vnets = await api.vnets()
     except SlipwayError as error:
