@@ -22,7 +22,9 @@ async def test_a_container_is_changed_by_verbs(stack: RunningStack, api: httpx.A
     saved = await slipway(stack, "backups", vmid)
     present = await slipway(stack, "forget", "typed")
     marked = await slipway(stack, "configure", "typed", "--tags", "a,b", "--onboot", "yes")
-    started = await slipway(stack, "start", "typed")
+    searched = await slipway(stack, "ls", "tag:a,c", "tag:b", "typed -tag:c", "-o", "name")
+    mistyped = await slipway(stack, "jobs", "run", "start", "tag:a", "tga:b")
+    started = await slipway(stack, "jobs", "run", "start", "tag:a", "name:typed -tag:c")
     missing = await slipway(stack, "rollback", "typed", "nothing", "--yes")
     nobody = await slipway(stack, "start", "nobody")
     spec = (await api.get(f"/api/v1/containers/{accepted['container']['id']}")).json()["spec"]
@@ -32,6 +34,9 @@ async def test_a_container_is_changed_by_verbs(stack: RunningStack, api: httpx.A
     assert (stored[0], "before" in stored[1]) == (0, True), stored[1]
     assert saved[0] == 0, saved[1]
     assert (present[0], "container.present" in present[1]) == (1, True), present[1]
+    assert searched == (0, "typed\n")
+    assert mistyped[0] == 1
+    assert "At character 7: there is no word 'tga'. Did you mean 'tag'?" in mistyped[1]
     assert plan[0] == 0
     assert "LOST: container" in plan[1]
     assert missing[0] == 1

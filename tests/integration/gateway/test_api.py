@@ -354,6 +354,7 @@ async def test_filters_reach_inventory(user: httpx.AsyncClient, others: Others) 
     [
         ("containers?limit=0", ["limit"]),
         ("containers?limit=1&limit=x", ["limit"]),
+        ("containers?node=a&node=b&tag=c&tag=d", ["node", "tag"]),
         ("containers?colour=red", ["colour"]),
         ("containers?view=short", ["view"]),
         ("containers?power=running&power=on", ["power.1"]),

@@ -113,6 +113,8 @@ async def test_a_node_in_maintenance_can_be_emptied(fleet: Fleet) -> None:  # no
         ("102+cluster:none,name:WEB-3", [3]),
         ("101-103+tag:prod+template:none,101-103+tag:prod", [1, 2, 3]),
         ("node:pve2,104", [4]),
+        ("vmid:101,102 node:pve1 node:pve2,103", [3]),
+        ("tag:prod -name:web-1,web-2 web", [3, 4]),
     ],
 )
 async def test_what_is_read_is_what_is_meant(
@@ -125,4 +127,7 @@ async def test_what_is_read_is_what_is_meant(
 
     plan = await fleet.world.gateway.ask(bulk.PlanBatch(kind=JobKind.START, selection=selection))
 
-    assert [each.hostname for each in plan.items] == [f"web-{number}" for number in numbers]
+    fit = [each.hostname for each in plan.items if each.error is None]
+    assert fit == [f"web-{number}" for number in numbers]
+    absent = [102] if "cluster:none" in selection else []
+    assert [each.vmid for each in plan.items if each.error is not None] == absent

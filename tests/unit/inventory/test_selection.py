@@ -1,115 +1,55 @@
-"""Selections: what is written is what is meant, for any containers; every fault names its part."""
-
-from collections.abc import Sequence
+"""Selections: each part says what is meant, and nothing means more than that."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from slipway.inventory.containers.selection import Candidate, SelectionInvalid, chosen, missing, parse
+from slipway.inventory.containers.selection import Selected, SelectionInvalid, missing, read_selection
 
-NAMES = ("web-1", "web-2", "Db-1", "cache")
-TAGS = ("prod", "Prod", "c++", "a.b")
-NODES = ("pve1", "pve2")
-
-
-@st.composite
-def candidates(draw: st.DrawFn) -> list[Candidate]:
-    """Return a few containers."""
-    vmids = draw(st.lists(st.integers(100, 112), unique=True, max_size=8))
-    return [
-        Candidate(
-            id=f"id-{vmid}",
-            vmid=vmid,
-            hostname=draw(st.sampled_from(NAMES)),
-            cluster=draw(st.sampled_from(("home", "lab"))),
-            node=draw(st.sampled_from(NODES)),
-            template=draw(st.sampled_from((None, "nginx"))),
-            tags=frozenset(draw(st.sets(st.sampled_from(TAGS)))),
-        )
-        for vmid in vmids
-    ]
-
-
-def _fits(term: str, one: Candidate) -> bool:
-    """Match it in another way: term by term, without the parser."""
-    if term[0].isdigit():
-        first, _, last = term.partition("-")
-        return one.vmid in range(int(first), int(last or first) + 1)
-    word, _, value = term.partition(":")
-    begins = one.hostname.lower().startswith(value.rstrip("*").lower())
-    held = {
-        "tag": any(tag.lower() == value.lower() for tag in one.tags),
-        "node": value == one.node,
-        "template": value == one.template,
-        "cluster": value == one.cluster,
-        "name": begins,
-    }
-    return held[word]
-
-
-VMIDS = st.tuples(st.integers(100, 112), st.integers(0, 5)).map(
-    lambda pair: f"{pair[0]}-{pair[0] + pair[1]}" if pair[1] else str(pair[0])
-)
-WORDS = st.sampled_from(
-    ("tag:prod", "tag:c++", "tag:A.b", "node:pve1", "template:nginx", "cluster:home", "name:WEB-*", "name:*")
-)
-
-
-@given(
-    st.lists(st.tuples(st.lists(VMIDS, max_size=1), st.lists(WORDS, max_size=3)), min_size=1, max_size=4),
-    st.sampled_from(("+", " ", " + ")),
-    candidates(),
-)
-def test_a_selection_means_what_its_terms_mean(
-    parts: Sequence[tuple[list[str], list[str]]], narrows: str, among: list[Candidate]
-) -> None:
-    """Commas add, plus and space narrow; the answer is sorted and holds nobody twice."""
-    written = [[*vmids, *filters] for vmids, filters in parts if vmids or filters] or [["100"]]
-
-    selection = chosen(parse(",".join(narrows.join(terms) for terms in written)), among)
-
-    expected = {one.id for one in among if any(all(_fits(t, one) for t in terms) for terms in written)}
-    assert {one.id for one in selection} == expected
-    assert list(selection) == sorted(selection, key=lambda one: (one.cluster, one.vmid))
-
-
-@given(st.text(max_size=60))
-def test_whatever_is_written_is_read_or_refused_by_name(text: str) -> None:
-    """Nothing else ever happens."""
-    fields: list[str] = []
-    try:
-        read = parse(text)
-    except SelectionInvalid as refused:
-        read, fields = (), [each.field for each in refused.errors]
-    assert bool(read) != (fields == ["selection"])
+HERE = Selected(id="a", vmid=102, cluster_id="cl-1", cluster="home")
+THERE = Selected(id="b", vmid=104, cluster_id="cl-2", cluster="work")
 
 
 @pytest.mark.parametrize(
     ("text", "named"),
     [
-        ("", "Part 1"),
-        ("101,,102", "Part 2"),
-        ("101,99", "Part 2 ('99')"),
-        ("110-105", "upwards"),
-        ("tag:", "tag: wants a value"),
-        ("101,taag:prod", "Part 2 ('taag:prod')"),
-        ("101+taag:prod", "taag:prod"),
-        ("web-1", "neither a VMID"),
+        ("", "nothing stands"),
+        ("101,taag:prod", "At character 5: there is no word 'taag'"),
+        ("web-1", "The text 'web-1' alone does not say"),
+        ("99", "The text '99' alone"),
+        ("50%_off", "The text '50%_off' alone"),
+        ("tag:prod,-tag:web", "A part in which all terms begin with '-' does not say"),
+        ("-101", "all terms begin with '-'"),
+        ("shop -tag:web", "The text 'shop' alone"),
+        ("101,shop", "The text 'shop' alone"),
     ],
 )
-def test_a_fault_names_its_part(text: str, named: str) -> None:
-    """So that it is found in a long selection."""
+def test_what_does_not_say_what_is_meant_is_refused(text: str, named: str) -> None:
+    """In any part; the error names the field."""
     with pytest.raises(SelectionInvalid) as refused:
-        parse(text)
+        read_selection(text)
+
     assert named in refused.value.message
+    assert [each.field for each in refused.value.errors] == ["selection"]
 
 
-def test_only_vmids_that_were_named_one_by_one_are_missed() -> None:
-    """A range or a tag may mean nothing."""
-    parts = parse("101,102,110-120,tag:none,103+tag:prod")
-    one = Candidate(
-        id="a", vmid=102, hostname="web", cluster="home", node="pve1", template=None, tags=frozenset()
-    )
+@pytest.mark.parametrize(
+    "text", ["101", "name:*", "tag:prod shop", "tag:prod -tag:web", "101,tag:prod -node:a"]
+)
+def test_texts_and_what_is_left_out_narrow(text: str) -> None:
+    """Beside what says what is meant."""
+    assert read_selection(text)
 
-    assert missing(parts, [one]) == (101,)
+
+@pytest.mark.parametrize(
+    ("text", "absent"),
+    [
+        ("101,102,110-120,tag:none,103+tag:prod", (101,)),
+        ("102+cluster:home,104+cluster:cl-2", ()),
+        ("102+cluster:work,104+cluster:work", (102,)),
+        ("vmid:102,104 cluster:home,work", ()),
+        ("102 cluster:home cluster:work", (102,)),
+        ("-102 tag:prod", ()),
+    ],
+)
+def test_only_vmids_that_were_named_one_by_one_are_missed(text: str, absent: tuple[int, ...]) -> None:
+    """Also in their cluster alone; a range or a tag may mean nothing."""
+    assert missing(read_selection(text), [HERE, THERE]) == absent

@@ -1,7 +1,7 @@
 """`slipway container`: list, show, create, delete; the verbs that change one come from `changes`."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any
 
@@ -18,6 +18,12 @@ from slipway.cli.terminal import put, say, warn
 
 COLUMNS = ("vmid", "hostname", "node", "template", "lifecycle", "power", "address", "id")
 WIDE = ("cluster", "template_version", "job", "created_at", "updated_at")
+QueryArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[QUERY]...", help="like tag:web node:pve1 status:running shop", show_default=False
+    ),
+]
 
 
 class Containers(TyperGroup):
@@ -37,17 +43,19 @@ app = typer.Typer(
 )
 
 
-@command(app, "list", "list containers")
-async def _list(session: Session) -> None:
-    await _print_containers(session)
+@command(app, "list", "list containers, or those that fit a search")
+async def _list(session: Session, query: QueryArgument = None) -> None:
+    await _print_containers(session, query)
 
 
-@command(app, "ps", "list the containers that run")
-async def _running(session: Session) -> None:
-    await _print_containers(session, power="running")
+@command(app, "ps", "list the containers that run, or those of them that fit a search")
+async def _running(session: Session, query: QueryArgument = None) -> None:
+    await _print_containers(session, query, power="running")
 
 
-async def _print_containers(session: Session, **filters: str) -> None:
+async def _print_containers(session: Session, query: Sequence[str] | None, **filters: str) -> None:
+    if query:
+        filters["q"] = " ".join(query)
     async with session.connect() as client:
         view = "full" if session.form.is_whole else "summary"
         items = await client.items("/containers", **filters, view=view)

@@ -140,7 +140,8 @@ async def _run(
     session: Session,
     kind: Annotated[str, typer.Argument(help="a verb, like start or delete", show_default=False)],
     selection: Annotated[
-        str, typer.Argument(help="like 101,105-110,tag:prod+node:pve1,name:web-*", show_default=False)
+        list[str],
+        typer.Argument(help="a search like 101,105-110,tag:prod node:pve1,name:web-*", show_default=False),
     ],
     *,
     set_: SetOption = None,
@@ -152,7 +153,7 @@ async def _run(
     kind = kind.removeprefix("container.")
     body: dict[str, Any] = {
         "kind": f"container.{kind}",
-        "selection": selection,
+        "selection": " ".join(selection),
         "args": _arguments(kind, set_ or []),
     }
     async with session.connect() as client:

@@ -18,9 +18,11 @@ async def container_id(client: Transport, name: str) -> str:
     """Return the id of the container with this id, hostname or VMID; the name itself if there is none.
 
     Raises:
-        CommandFailed: if more than one fits.
+        CommandFailed: if more than one fits, or the name is empty.
     """
-    items = [item for item in await client.items("/containers", q=name) if name in _names(item)]
+    if not name:
+        raise CommandFailed("The container's name is empty. `slipway ls` lists the containers.")
+    items = [item for item in await client.items("/containers", q=_quoted(name)) if name in _names(item)]
     if len(items) > 1:
         each = (
             f"{item['id']} is {item['hostname']} ({item['vmid']}, cluster {item['cluster']})"
@@ -38,9 +40,15 @@ def with_own_names(items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 async def short_name(client: Transport, container: Mapping[str, Any]) -> str:
     """Return the hostname of a container, or its id where another one has the same hostname."""
-    items = await client.items("/containers", q=container["hostname"])
+    items = await client.items("/containers", q=_quoted(container["hostname"]))
     has_twin = sum(item["hostname"] == container["hostname"] for item in items) > 1
     return str(container["id" if has_twin else "hostname"])
+
+
+def _quoted(name: str) -> str:
+    """Return a name as a search for just that text."""
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _names(container: Mapping[str, Any]) -> set[str]:

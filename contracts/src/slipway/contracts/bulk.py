@@ -16,6 +16,7 @@ from slipway.contracts.problems import Problem
 from slipway.contracts.values import Lifecycle, OnFailure, Sealed
 
 LONGEST_SELECTION = 4000
+"""Characters; of a search too, which has the same grammar."""
 MOST_ITEMS = 1000
 MOST_LIKE_ONE = 100
 _TIMEOUT = timedelta(seconds=20)
@@ -61,7 +62,7 @@ class RequestBatch(KindAndArgs, Query[BatchAccepted]):
     subject: ClassVar[str] = "slipway.v1.query.inventory.batch.request"
     timeout: ClassVar[timedelta] = _TIMEOUT
     selection: str = Field(max_length=LONGEST_SELECTION)
-    """`101,105-110,tag:prod`: a comma adds, a `+` narrows."""
+    """`101,105-110,tag:prod node:pve1`: a search; a comma adds, a blank or a `+` narrows."""
     on_failure: OnFailure = OnFailure.KEEP
     plan: str | None = None
     """The hash of the plan that was shown; what destroys needs it."""

@@ -149,7 +149,7 @@ class ListContainers(Query[ContainerPage]):
     limit: int = Field(default=100, ge=1, le=1000)
     cursor: str | None = None
     q: str | None = None
-    """Part of hostname, template or tag, or a VMID."""
+    """A search like `tag:web node:pve1 status:running shop`; all other fields hold beside it."""
     warning: str | None = None
     """Only those with this warning (monitor looks for `discovery-pending` and `config-unread`)."""
     cluster: str | None = None

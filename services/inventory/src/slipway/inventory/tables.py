@@ -4,6 +4,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Computed,
     DateTime,
     ForeignKey,
     Index,
@@ -58,6 +59,7 @@ nodes = Table(
     Column("tls_fingerprint", Text, comment="of its API's certificate, the last one that was known"),
 )
 
+_TAGS = "lower((spec -> 'tags')::text)::jsonb"
 containers = Table(
     "containers",
     metadata,
@@ -71,6 +73,7 @@ containers = Table(
     Column("template_version", Text),
     Column("bundle", Text, comment="frozen at acceptance"),
     Column("spec", JSONB, nullable=False),
+    Column("tags", JSONB, Computed(_TAGS, persisted=True), comment="the spec's, in lower case"),
     Column("lifecycle", Text, nullable=False),
     Column("forgotten_as", Text, comment="its lifecycle before it was forgotten; else null"),
     Column("looked_at", DateTime(timezone=True), comment="when it was last looked for, forgotten"),
@@ -103,6 +106,7 @@ Index(
 )
 Index("claim_vmid", containers.c.cluster_id, containers.c.vmid, unique=True, postgresql_where=_LIVES)
 Index("containers_living", containers.c.id, postgresql_where=_LIVES)
+Index("containers_tags", containers.c.tags, postgresql_using="gin", postgresql_where=_LIVES)
 Index(
     "containers_forgotten",
     containers.c.cluster_id,

@@ -31,7 +31,7 @@ from slipway.gateway.bodies import ContainerBody, RevealedAnswer, args_body
 from slipway.gateway.clients import Inventory
 from slipway.gateway.http.answers import PLANNED, IdPath, IsPlan, accepted, answer, changed, passed_on
 from slipway.gateway.http.batches import AnyAccepted, create_many
-from slipway.gateway.http.filters import ContainerFilters
+from slipway.gateway.http.filters import ContainerFilters, given_once
 from slipway.runtime.bus.client import Bus
 
 JOB_ENDED = "job.ended"
@@ -43,7 +43,7 @@ def containers(bus: Bus, inventory: Inventory) -> APIRouter:
     """Return the routes of containers."""
     api = APIRouter(tags=["containers"])
 
-    @api.get("/containers", response_model=ContainerPage)
+    @api.get("/containers", response_model=ContainerPage, dependencies=[given_once(ContainerFilters)])
     async def list_containers(filters: Annotated[ContainerFilters, Query()]) -> Response:
         return await passed_on(bus, ListContainers.model_validate(filters.model_dump()))
 

@@ -18,7 +18,7 @@ from slipway.gateway.http.batches import (
     refuse_unclear,
     retry_batch,
 )
-from slipway.gateway.http.filters import JobFilters
+from slipway.gateway.http.filters import JobFilters, given_once
 from slipway.gateway.http.log_text import log_of
 from slipway.runtime.bus.client import Bus
 
@@ -32,7 +32,7 @@ def jobs(bus: Bus) -> APIRouter:
     """Return the routes of jobs."""
     api = APIRouter(tags=["jobs"])
 
-    @api.get("/jobs", response_model=JobPage)
+    @api.get("/jobs", response_model=JobPage, dependencies=[given_once(JobFilters)])
     async def list_jobs(filters: Annotated[JobFilters, Query()]) -> Response:
         return await passed_on(bus, ListJobs.model_validate(filters.model_dump()))
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, or_, select, true
+from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.batches import BatchItem
@@ -19,9 +19,9 @@ from slipway.inventory.batches.rules import BatchCommand, shortened
 from slipway.inventory.batches.store import UNSUCCESSFUL, items_of
 from slipway.inventory.clusters.store import SeenNodes, seen_of
 from slipway.inventory.containers.claims import JobActive, active_jobs
+from slipway.inventory.containers.clauses import clause_of
 from slipway.inventory.containers.lifecycle import Trigger, advance, refuse_unless_it_lives
-from slipway.inventory.containers.listing import has_tag
-from slipway.inventory.containers.selection import Candidate, Part, Term, chosen, missing, parse, refused
+from slipway.inventory.containers.selection import Selected, missing, read_selection, refused
 from slipway.inventory.containers.store import ContainerNotFound, with_cluster
 from slipway.inventory.decision import Write
 from slipway.inventory.jobs.enqueuer import command_on
@@ -48,8 +48,8 @@ async def choose(
     tx: AsyncConnection, command: BatchCommand, host_access: HostAccessPolicy
 ) -> Sequence[Choice]:
     """Lock the containers that a batch's selection means, and return what the batch would do with each."""
-    candidates, absent = await select_containers(tx, command.selection)
-    ids = [each.id for each in candidates]
+    selected, absent = await select_containers(tx, command.selection)
+    ids = [each.id for each in selected]
     rows = await _locked(tx, ids)
     check = await _check_of(tx, rows, command, host_access)
     choices = [check.choice(index, rows[each]) for index, each in enumerate(ids)]
@@ -142,7 +142,7 @@ async def _check_of(
 
 def _absent(index: int, vmid: int, hostname: str = "") -> Choice:
     """Return one that was named by its VMID and does not exist."""
-    error = ContainerNotFound(f"There is no container with VMID {vmid}.")
+    error = ContainerNotFound(f"There is no container with VMID {vmid}, or not in the cluster named with it.")
     return _failed(index, PlanItem(vmid=vmid, hostname=hostname, error=error.to_problem()))
 
 
@@ -167,19 +167,24 @@ async def _locked(tx: AsyncConnection, ids: Sequence[Id]) -> Mapping[Id, Row[Any
 
 async def select_containers(
     tx: AsyncConnection, selection: str
-) -> tuple[tuple[Candidate, ...], tuple[int, ...]]:
+) -> tuple[Sequence[Selected], tuple[int, ...]]:
     """Return the living containers that a selection means, and the VMIDs in it that nothing has.
 
     Raises:
         SelectionInvalid: if it can't be read, means nothing, or too much.
     """
-    parts = parse(selection)
-    selected = chosen(parts, await _candidates(tx, parts))
+    search, one = read_selection(selection), containers.c
+    query = select(one.id, one.vmid, one.cluster_id, clusters.c.name.label("cluster")).join(clusters)
+    query = query.where(one.lifecycle != Lifecycle.DELETED, clause_of(search))
+    rows = await tx.execute(query.order_by(clusters.c.name, one.vmid, one.id))
+    selected = [Selected(**row._asdict()) for row in rows]
     if not selected:
-        raise refused("No container fits it; `slipway containers` shows which there are.")
+        raise refused(
+            "No container fits it: a blank narrows, a comma adds. `slipway ls` shows which there are."
+        )
     if len(selected) > MOST_ITEMS:
         raise refused(f"{len(selected)} containers fit it; {MOST_ITEMS} are the most in one batch.")
-    return selected, missing(parts, selected)
+    return selected, missing(search, selected)
 
 
 async def jobs_of(tx: AsyncConnection, selection: str) -> Sequence[Id]:
@@ -187,29 +192,3 @@ async def jobs_of(tx: AsyncConnection, selection: str) -> Sequence[Id]:
     selected, _ = await select_containers(tx, selection)
     own = jobs.c.container_id.in_([each.id for each in selected])
     return (await tx.scalars(select(jobs.c.id).where(own, jobs.c.state.in_(ACTIVE)))).all()
-
-
-async def _candidates(tx: AsyncConnection, parts: Sequence[Part]) -> list[Candidate]:
-    one = containers.c
-    columns = (one.id, one.vmid, one.hostname, clusters.c.name.label("cluster"), one.node, one.template)
-    query = select(*columns, one.spec["tags"].label("tags")).join(clusters)
-    may_fit = or_(*(and_(*(_may_fit(term) for term in part)) for part in parts))
-    rows = await tx.execute(query.where(one.lifecycle != Lifecycle.DELETED, may_fit))
-    return [Candidate(**{**row._asdict(), "tags": frozenset(row.tags or ())}) for row in rows]
-
-
-def _may_fit(term: Term) -> ColumnElement[bool]:
-    """Return a condition that all rows of a term fulfil; others may fulfil it too."""
-    match term.word:
-        case "vmid":
-            return containers.c.vmid.between(term.first, term.last)
-        case "node":
-            return containers.c.node == term.value
-        case "cluster":
-            return clusters.c.name == term.value
-        case "template":
-            return containers.c.template == term.value
-        case "tag":
-            return has_tag(term.value)
-        case _:
-            return true()

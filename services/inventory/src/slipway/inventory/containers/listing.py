@@ -4,34 +4,34 @@ A cursor is the id of the last container of a page: its place in any order is re
 stays also when it is deleted.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
+from itertools import count
 from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import (
     ARRAY,
-    Cast,
     Column,
     ColumnElement,
     Select,
-    String,
     Text,
     any_,
     cast,
     func,
     literal,
     literal_column,
-    or_,
     select,
     tuple_,
 )
-from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
+from sqlalchemy.dialects.postgresql import aggregate_order_by
 
 from slipway.contracts.containers import Container, ListContainers
 from slipway.contracts.message import Id
 from slipway.contracts.values import ContainerSort, ContainerView, Lifecycle
+from slipway.inventory.containers.clauses import Shape, arguments_of, clause, shape_of
 from slipway.inventory.containers.documents import AS_TEXT, SPEC_FIELDS
+from slipway.inventory.containers.terms import EVERYTHING, Search
 from slipway.inventory.tables import ACTIVE, clusters, containers, credentials, jobs
 from slipway.runtime.database.engine import sql_of
 
@@ -69,62 +69,40 @@ READ = SUMMARY.add_columns(
 _PLACE = ("id", "hostname", "vmid", "node", "cluster_id", "lifecycle", "observed_at", "updated_at")
 """What a list is ordered by, what says when a container was seen, and what tells its row's versions apart."""
 _SHAPES = 256
-"""Statements that stay compiled: a list has another one for each set of filters."""
+"""Statements that stay compiled: a list has another one for each shape of a search."""
 _ORDERS = MappingProxyType(
     {"created": containers.c.id, "hostname": containers.c.hostname, "vmid": containers.c.vmid}
 )
-_TEXTS = (
-    containers.c.hostname,
-    containers.c.template,
-    cast(containers.c.spec["tags"], String),
-    cast(containers.c.vmid, String),
-)
-_FILTERS: Mapping[str, Callable[[ColumnElement[Any]], ColumnElement[bool]]] = MappingProxyType(
-    {
-        "node": lambda name: containers.c.node == name,
-        "template": lambda name: containers.c.template == name,
-        "lifecycle": lambda states: containers.c.lifecycle == any_(states),
-        "power": lambda powers: containers.c.power == any_(powers),
-        "cluster": lambda cluster: or_(clusters.c.id == cluster, clusters.c.name == cluster),
-        "tag": lambda tag: _lower_tags().has_key(func.lower(tag)),
-        "warning": containers.c.warnings.has_key,
-        "q": lambda pattern: or_(*(each.ilike(pattern, escape="/") for each in _TEXTS)),
-    }
-)
 
 
-def select_portion(query: ListContainers, last: Id | None, limit: int) -> tuple[str, Sequence[object]]:
+def select_portion(
+    query: ListContainers, search: Search, last: Id | None, limit: int
+) -> tuple[str, Sequence[object]]:
     """Return the statement that reads which containers are a part of a list, and its arguments.
 
     Its rows have `_PLACE`, the version of the container's own row, and what a document has beside that.
 
     Args:
-        query: which containers, in which order.
+        query: what of them, in which order.
+        search: which containers.
         last: after which one; None begins.
         limit: how many at most.
     """
-    wanted: dict[str, object] = {"last": last} if last is not None else {}
-    wanted |= {name: getattr(query, name) for name in _FILTERS if getattr(query, name)}
-    if query.q:
-        escaped = query.q.replace("/", "//").replace("%", "/%").replace("_", "/_")
-        wanted["q"] = f"%{escaped}%"
-    return _portion(query.view, query.sort, limit, tuple(wanted)), list(wanted.values())
-
-
-def has_tag(tag: str) -> ColumnElement[bool]:
-    """Return what a container with a tag fulfils, in upper or lower case: Proxmox stores it in lower case."""
-    fulfils: ColumnElement[bool] = _lower_tags().has_key(tag.lower())
-    return fulfils
+    beginning = [] if last is None else [last]
+    statement = _portion(query.view, query.sort, limit, shape_of(search), is_first=last is None)
+    return statement, [*beginning, *arguments_of(search)]
 
 
 @lru_cache(_SHAPES)
-def _portion(view: ContainerView, sort: ContainerSort, limit: int, names: tuple[str, ...]) -> str:
+def _portion(view: ContainerView, sort: ContainerSort, limit: int, shape: Shape, *, is_first: bool) -> str:
     """Return the statement; the limit stands in it, since one that is an argument is planned each time."""
     selected = select(*(containers.c[name] for name in _PLACE), _VERSION, clusters.c.name.label("cluster"))
     selected = selected.join(clusters).where(containers.c.lifecycle != Lifecycle.DELETED)
-    for number, name in enumerate(names, 1):
-        value = _argument(number, name)
-        selected = selected.where(_comes_after(sort, value) if name == "last" else _FILTERS[name](value))
+    if not is_first:
+        selected = selected.where(_comes_after(sort, _argument(1, Text())))
+    if shape != shape_of(EVERYTHING):
+        numbers = count(1 if is_first else 2)
+        selected = selected.where(clause(shape, (_argument(number, ARRAY(Text)) for number in numbers)))
     page = selected.order_by(*_order(sort, containers.c)).limit(limit).cte("page")
     ids = any_(func.array(select(page.c.id).scalar_subquery()))
     active = select(jobs.c.id, jobs.c.container_id)
@@ -145,8 +123,7 @@ def _order(sort: ContainerSort, columns: Any) -> list[ColumnElement[Any]]:
     return [column.desc() if _is_reversed(sort) else column.asc() for column in place]
 
 
-def _argument(number: int, name: str) -> ColumnElement[Any]:
-    kind = ARRAY(Text) if name in {"lifecycle", "power", "ids"} else Text()
+def _argument(number: int, kind: Any) -> ColumnElement[Any]:
     return cast(literal_column(f"${number}"), kind)
 
 
@@ -157,10 +134,6 @@ def _comes_after(sort: ContainerSort, last: ColumnElement[Any]) -> ColumnElement
     return place < place_of_last if _is_reversed(sort) else place > place_of_last
 
 
-def _lower_tags() -> Cast[Any]:
-    return cast(func.lower(cast(containers.c.spec["tags"], String)), JSONB)
-
-
 def _column(sort: ContainerSort) -> Column[object]:
     return _ORDERS[sort.removeprefix("-")]
 
@@ -169,13 +142,13 @@ def _is_reversed(sort: ContainerSort) -> bool:
     return sort.startswith("-")
 
 
-ONE = sql_of(READ.where(containers.c.id == _argument(1, "id")))
+ONE = sql_of(READ.where(containers.c.id == _argument(1, Text())))
 """Reads one container; its argument is the id."""
-EXISTS = sql_of(select(containers.c.id).where(containers.c.id == _argument(1, "id")))
+EXISTS = sql_of(select(containers.c.id).where(containers.c.id == _argument(1, Text())))
 """Finds whether there is one, for the same."""
 MANY = MappingProxyType(
     {
-        view: sql_of(columns.where(containers.c.id == any_(_argument(1, "ids"))))
+        view: sql_of(columns.where(containers.c.id == any_(_argument(1, ARRAY(Text)))))
         for view, columns in ((ContainerView.FULL, READ), (ContainerView.SUMMARY, SUMMARY))
     }
 )

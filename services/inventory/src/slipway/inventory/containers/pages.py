@@ -15,6 +15,7 @@ from slipway.contracts.message import Id, Moment
 from slipway.contracts.values import ContainerView, Lifecycle
 from slipway.inventory.containers.documents import container_document, own_part
 from slipway.inventory.containers.listing import EXISTS, MANY, select_portion
+from slipway.inventory.containers.search import search_of
 from slipway.inventory.paging import PORTION, Filling
 from slipway.runtime.database.engine import Database, Record
 from slipway.runtime.errors import unknown_cursor
@@ -49,14 +50,16 @@ class ContainerPages:
 
         Raises:
             CursorUnknown: if the cursor is no container.
+            SearchInvalid: if `q` can't be read.
         """
         if query.cursor is not None and not await self._database.fetch(EXISTS, query.cursor):
             raise unknown_cursor(query.cursor)
+        search = search_of(query)
         filling = Filling[bytes](query.limit, "id", size_of=len)
         has_more = True
         while has_more and not filling.is_full:
             portion = min(PORTION, query.limit + 1 - len(filling.items))
-            statement, arguments = select_portion(query, filling.last or query.cursor, portion)
+            statement, arguments = select_portion(query, search, filling.last or query.cursor, portion)
             rows = await self._database.fetch(statement, *arguments)
             has_more = len(rows) == portion
             rows, own = await self._with_own(query.view, rows)

@@ -1,24 +1,19 @@
-"""Which containers a selection means. Pure: the text and the containers are arguments.
+"""Selections: searches whose containers are changed. Pure.
 
-`101,105-110,tag:prod+node:pve1,name:web-*`: a comma adds what its parts mean; within a part, `+` or a space
-narrows to what all its terms mean. A VMID counts in every cluster unless `cluster:NAME` narrows it.
+The grammar is that of `search`, with one rule more: each part says by a VMID or by WORD:VALUE what is meant.
+A text, which also finds notes, and what is left out with `-` only narrow it.
 """
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Invalid
-from slipway.inventory.containers.defaults import FIRST_VMID, LAST_VMID
+from slipway.inventory.containers.conditions import as_written, single_vmid
+from slipway.inventory.containers.search import Unreadable, parse
+from slipway.inventory.containers.terms import TEXT, Part, Search
+from slipway.inventory.containers.validation.texts import shown
 from slipway.inventory.faults import at
-
-WORDS = ("tag", "node", "template", "name", "cluster")
-"""Words before a colon; the value of `name` may have `*` and `?`; case does not count in `name` and `tag`."""
-MOST_PARTS = 200
-_NARROWS = re.compile(r"\s+(?:\+\s*)?|\+(?=[A-Za-z]+:)")
-_VMIDS = re.compile(r"(\d{1,10})(?:-(\d{1,10}))?")
 
 
 class SelectionInvalid(Invalid):
@@ -28,75 +23,43 @@ class SelectionInvalid(Invalid):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """The fields of a living container that selections compare."""
+class Selected:
+    """A living container that a selection means."""
 
     id: Id
     vmid: int
-    hostname: str
+    cluster_id: Id
     cluster: str
     """By name."""
-    node: str
-    template: str | None
-    tags: frozenset[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
-    """One condition: a word and its value, or a range of VMIDs."""
-
-    word: str
-    value: str = ""
-    first: int = 0
-    last: int = 0
-
-    def means(self, one: Candidate) -> bool:
-        """Return whether a container fits."""
-        match self.word:
-            case "vmid":
-                return self.first <= one.vmid <= self.last
-            case "tag":
-                return self.value.lower() in {tag.lower() for tag in one.tags}
-            case "name":
-                return fnmatchcase(one.hostname.lower(), self.value.lower())
-            case word:
-                return bool(getattr(one, word) == self.value)
-
-
-Part = tuple[Term, ...]
-
-
-def parse(text: str) -> tuple[Part, ...]:
+def read_selection(text: str) -> Search:
     """Read a selection.
 
     Raises:
-        SelectionInvalid: names every part that can't be read.
+        SelectionInvalid: names every place that can't be read.
     """
-    written = [part.strip() for part in text.split(",")]
-    if len(written) > MOST_PARTS:
-        raise refused(f"It has {len(written)} parts; {MOST_PARTS} are the most.")
-    faults: list[str] = []
-    parts: list[Part] = []
-    for number, part in enumerate(written, start=1):
-        try:
-            parts.append(tuple(_term(each) for each in _NARROWS.split(part)))
-        except ValueError as error:
-            faults.append(f"Part {number} ({part!r}): {error}")
-    if faults:
-        raise refused(" ".join(faults))
-    return tuple(parts)
+    try:
+        search = parse(text)
+    except Unreadable as error:
+        raise refused(str(error)) from error
+    for part in search:
+        if not any(term.word != TEXT and not term.is_negated for term in part):
+            raise refused(_unnamed(part))
+    return search
 
 
-def chosen(parts: Sequence[Part], among: Iterable[Candidate]) -> tuple[Candidate, ...]:
-    """Return the containers that any part means, by cluster and VMID."""
-    selected = [one for one in among if any(all(term.means(one) for term in part) for part in parts)]
-    return tuple(sorted(selected, key=lambda one: (one.cluster, one.vmid, one.id)))
-
-
-def missing(parts: Sequence[Part], selected: Iterable[Candidate]) -> tuple[int, ...]:
-    """Return the VMIDs that were named one by one and that no container has."""
-    named = {part[0].first for part in parts if len(part) == 1 and _is_single(part[0])}
-    return tuple(sorted(named - {one.vmid for one in selected}))
+def missing(search: Search, selected: Iterable[Selected]) -> tuple[int, ...]:
+    """Return the VMIDs that were named one by one, at most with their cluster, and that nothing there has."""
+    has = [(one.vmid, {one.cluster, one.cluster_id}) for one in selected]
+    absent: set[int] = set()
+    for part in search:
+        if all(term.word in {"vmid", "cluster"} and not term.is_negated for term in part):
+            within = [set(term.values) for term in part if term.word == "cluster"]
+            vmids = [single_vmid(value) for term in part if term.word == "vmid" for value in term.values]
+            found = {vmid for vmid, cluster in has if all(cluster & names for names in within)}
+            absent |= {vmid for vmid in vmids if vmid is not None} - found
+    return tuple(sorted(absent))
 
 
 def refused(message: str) -> SelectionInvalid:
@@ -104,28 +67,14 @@ def refused(message: str) -> SelectionInvalid:
     return at("selection", SelectionInvalid, message)
 
 
-def _is_single(term: Term) -> bool:
-    return term.word == "vmid" and term.first == term.last
-
-
-def _term(text: str) -> Term:
-    if not text:
-        raise ValueError("it is empty; write a VMID, a range of them, or WORD:VALUE.")
-    if numbers := _VMIDS.fullmatch(text):
-        return _range(int(numbers[1]), int(numbers[2] or numbers[1]))
-    word, colon, value = text.partition(":")
-    if not colon or word not in WORDS:
-        raise ValueError(f"{text!r} is neither a VMID, a range like 105-110, nor one of {_words()}.")
-    if not value:
-        raise ValueError(f"{word}: wants a value after the colon.")
-    return Term(word, value)
-
-
-def _range(first: int, last: int) -> Term:
-    if not FIRST_VMID <= first <= last <= LAST_VMID:
-        raise ValueError(f"VMIDs go from {FIRST_VMID} to {LAST_VMID}, and a range upwards.")
-    return Term("vmid", first=first, last=last)
-
-
-def _words() -> str:
-    return ", ".join(f"{word}:..." for word in WORDS)
+def _unnamed(part: Part) -> str:
+    texts = [term.values[0] for term in part if term.word == TEXT and not term.is_negated]
+    what = (
+        f"The text {shown(as_written(texts[0]))} alone"
+        if texts
+        else "A part in which all terms begin with '-'"
+    )
+    return (
+        f"{what} does not say which containers are to be changed. Name them by a VMID, a range like 105-110,"
+        " or WORD:VALUE, like name:web-*; name:* is all of them."
+    )
