@@ -57,6 +57,7 @@ OTHERS = """\
 |---|---|---|
 | `SLIPWAY_URL` | the server of `--data` | Address of the server that the client verbs talk to. |
 | `SLIPWAY_TOKEN_FILE` | the bootstrap token of `--data` | The file with the token for it. |
+| `SLIPWAY_CONNECT_PASSWORD` | asked for | Root's password, for `slipway cluster connect`. |
 | `SLIPWAY_LAB_CACHE` | `/var/cache/slipway-lab` | Where all labs of a machine keep templates and packages. |
 """
 ERRORS = """\

@@ -29,6 +29,7 @@ from slipway.contracts.jobs import (
 )
 from slipway.contracts.plans import Explained, ExplainRun
 from slipway.contracts.templates import HealthCheck, Manifest, TemplateScript
+from slipway.contracts.tiers import Tier
 from slipway.inventory.containers.lifecycle import first_step
 from slipway.lab.node import Lab
 from slipway.provisioner.access import Access
@@ -79,6 +80,7 @@ class Answers:
     lab: Lab
     identities: Identities
     token_secret: str | None = None
+    tier: Tier = Tier.FULL
     asked_for_access: int = 0
     asked_for_secrets: int = 0
     before_secrets: Callable[[], Awaitable[object]] = _at_once
@@ -113,10 +115,9 @@ class Answers:
         """Return the lab's secrets."""
         self.asked_for_access += 1
         await self.before_access()
-        fields = {
-            "token_secret": self.token_secret or self.lab.token_secret,
-            "ssh_private_key": self.lab.ssh_private_key,
-        }
+        fields = {"token_secret": self.token_secret or self.lab.token_secret}
+        if self.tier.uses_ssh:
+            fields["ssh_private_key"] = self.lab.ssh_private_key
         sealer = Sealer(
             ServiceSettings(
                 sealing_key_file=self.identities.sealing_file("inventory"),
@@ -128,7 +129,7 @@ class Answers:
             for name, value in fields.items()
         }
         return clusters.ClusterAccess(
-            id=query.cluster, spec=spec_of(self.lab), secrets=clusters.ClusterSecrets(**boxes)
+            id=query.cluster, spec=spec_of(self.lab, tier=self.tier), secrets=clusters.ClusterSecrets(**boxes)
         )
 
 

@@ -6,15 +6,18 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from nats.aio.client import Client
 from pydantic import SecretStr
 from sqlalchemy import select, text
 
-from slipway.contracts import audit, cluster_facts, clusters, container_specs, containers, jobs
-from slipway.contracts.job_kinds import JobKind
+from slipway.contracts import audit, bulk, cluster_facts, clusters, container_specs, containers, jobs, plans
+from slipway.contracts.job_kinds import JobKind, ResizeArgs
+from slipway.contracts.message import Query
 from slipway.contracts.problems import Conflict, Forbidden, Invalid, NotFound, Unavailable
+from slipway.contracts.tiers import Tier
 from slipway.contracts.values import JobState, Lifecycle, Phase
 from slipway.inventory import tables
 from slipway.inventory.app import LIMITS, MIGRATIONS, register
@@ -315,6 +318,56 @@ async def test_a_range_of_vmids_is_the_clusters(world: World) -> None:
     assert full.value.code == "vmid.none-left"
     await world.gateway.ask(clusters.SetVmidRange(cluster="home", vmids=None))
     assert (await world.create("web-2")).container.vmid == 101
+
+
+async def test_a_tier_refuses_what_it_does_not_include(world: World) -> None:
+    """Requests, plans, creations and the items of a batch, with how to raise it; what it includes goes on."""
+    await world.add()
+    web = (await world.create("web-1")).container.id
+    lowered = await world.gateway.ask(clusters.ChangeClusterAccess(cluster="home", tier=Tier.OPERATE))
+    resize = jobs.RequestJob(container=web, kind=JobKind.RESIZE, args=ResizeArgs(cores=2))
+
+    start = jobs.RequestJob(container=web, kind=JobKind.START)
+    requests: tuple[Query[Any], ...] = (resize, plans.PlanJob(request=resize), start)
+    refusals = []
+    for request in requests:
+        with pytest.raises(Conflict) as refused:
+            await world.gateway.ask(request)
+        refusals.append(refused.value.code)
+    with pytest.raises(Conflict, match=r"home has tier operate, and container.create needs full.*TIER=full"):
+        await world.create("web-2")
+    shown = await world.gateway.ask(
+        bulk.PlanBatch(kind=JobKind.RESIZE, selection="101", args=ResizeArgs(cores=2))
+    )
+
+    # A start is refused only because the creation still works on the container.
+    assert (lowered.tier, refusals) == (
+        Tier.OPERATE,
+        ["cluster.tier", "cluster.tier", "job.active"],
+    )
+    assert [each.error and each.error.code for each in shown.items] == ["cluster.tier"]
+
+
+async def test_a_lower_tier_drops_the_ssh_login_and_full_needs_one(world: World) -> None:
+    """Nothing of it stays in the row, and it is not tested below full; with one it comes back."""
+    added = await world.add()
+    await world.gateway.ask(clusters.ChangeClusterAccess(cluster="home", tier=Tier.OBSERVE))
+    async with world.tables.begin() as connection:
+        stored = await connection.scalar(select(tables.clusters.c.secrets))
+    with pytest.raises(Invalid) as without:
+        await world.gateway.ask(clusters.ChangeClusterAccess(cluster="home", tier=Tier.FULL))
+    key = world.sealer("gateway").seal(SecretStr("x"), to="inventory", owner="home", field="ssh_password")
+    secrets = clusters.ClusterSecrets(ssh_password=key)
+    with pytest.raises(Invalid) as beside:
+        await world.gateway.ask(clusters.ChangeClusterAccess(cluster="home", secrets=secrets))
+    nodes = {"pve1": clusters.SshNode(host_key=f"ssh-ed25519 {'A' * 68}")}
+    change = clusters.ChangeClusterAccess(cluster="home", tier=Tier.FULL, secrets=secrets, nodes=nodes)
+    raised = await world.gateway.ask(change)
+
+    assert (added.tier, raised.tier, set(stored or ())) == (Tier.FULL, Tier.FULL, {"token_secret"})
+    assert [each.field for each in (*without.value.errors, *beside.value.errors)] == ["ssh", "ssh"]
+    assert [each.needs_ssh for each in world.tested][1:] == [True, True]
+    assert world.tested[-1].spec.nodes["pve1"].host_key == nodes["pve1"].host_key
 
 
 async def test_a_key_gives_its_first_answer_again_and_never_another_requests(world: World) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import asyncssh
 import pytest
 
+from slipway.contracts.tiers import TIERS, Tier
 from slipway.gateway.bodies import ClusterBody
 from slipway.lab.access.actors import SERVICE_ACL
 from slipway.lab.guests.protocol import Guests
@@ -21,7 +22,8 @@ SCRIPT = Path(__file__).parents[3] / "infra/proxmox/make-token.sh"
 PVEUM = """#!/bin/sh
 echo "$*" >>/root/orders
 case "$*" in
-    "user list"*) echo '[{"userid":"root@pam"}]' ;;
+    "user list"*) cat /root/users 2>/dev/null | sed 's/.*/"userid":"&",/' ;;
+    "user add"*) echo "$3" >>/root/users ;;
     "role add"*) [ ! -e /root/again ] || { echo "role exists" >&2; exit 255; } ;;
     "user token add"*) printf '{"full-tokenid":"%s!main",\\n"info":{},"value":"s3cret"}\\n' "$4" ;;
 esac
@@ -79,12 +81,20 @@ def id_of(printed: dict[str, Any]) -> str:
 async def keys(node: Guests) -> list[str]:
     """Who may come in as root, by the comments of the keys."""
     lines = (await script(node, 100, "cat /root/.ssh/authorized_keys")).output.splitlines()
-    return [line.split()[2] for line in lines]
+    return [line.split()[-1] for line in lines]
 
 
 async def orders(node: Guests) -> list[str]:
     """What was asked of `pveum`, from now on."""
     return (await script(node, 100, "cat /root/orders; : >/root/orders")).output.splitlines()
+
+
+def rights(asked: list[str]) -> dict[str, frozenset[str]]:
+    """What the user may on each path, after orders that were given to `pveum`."""
+    made = [each.split() for each in asked if each.startswith(("role add", "role modify"))]
+    roles = {words[2]: frozenset(words[4].split(",")) for words in made}
+    changes = (each.split() for each in asked if each.startswith("acl modify"))
+    return {words[2]: roles[words[-1]] for words in changes}
 
 
 async def test_prints_the_body_of_a_cluster(node: Guests) -> None:
@@ -121,14 +131,44 @@ async def test_gives_what_slipway_needs_and_no_more(node: Guests) -> None:
     """Each role is what the lab's own account may on that path; the token may what the user may."""
     printed, _ = await make(node)
     asked = await orders(node)
-    roles = {
-        each.split()[2]: set(each.split()[4].split(",")) for each in asked if each.startswith("role add")
-    }
-    paths = {each.split()[2]: each.split()[-1] for each in asked if each.startswith("acl modify")}
-
-    assert set(paths) == set(SERVICE_ACL)
-    assert [path for path, role in paths.items() if roles[role] != SERVICE_ACL[path]] == []
+    assert rights(asked) == SERVICE_ACL == TIERS[Tier.FULL].privileges
     assert f"user token add slipway-{id_of(printed)}@pve main --privsep 0 --output-format json" in asked
+
+
+@pytest.mark.parametrize("tier", [Tier.OBSERVE, Tier.OPERATE])
+async def test_a_lower_tier_has_its_privileges_and_no_key(node: Guests, tier: Tier) -> None:
+    """A run under the same id at a lower tier takes away all that the tier before had."""
+    await make(node, "ID=mine")
+    await orders(node)
+    await script(node, 100, "touch /root/again")
+
+    printed, messages = await make(node, "ID=mine", f"TIER={tier}")
+
+    asked = await orders(node)
+    assert rights(asked) == TIERS[tier].privileges
+    assert asked.index("user delete slipway-mine@pve") < asked.index(
+        "user add slipway-mine@pve --comment Slipway"
+    )
+    assert (printed["tier"], "ssh" in printed, await keys(node)) == (tier, False, ["somebody@else"])
+    assert ClusterBody.model_validate(printed).tier is tier
+    assert "no SSH key" in messages
+
+
+async def test_limits_bind_the_key_and_a_pool_the_token_too(node: Guests) -> None:
+    """Without limits the script says loudly what the key can do; once bound, it stays so."""
+    _, loud = await make(node, "ID=mine")
+    await orders(node)
+    await make(node, "ID=mine", "POOL=slipway", "MOUNTS=/srv /mnt/data")
+    await make(node, "ID=mine", "DEVICES=/dev/dri")
+    line = (await script(node, 100, "tail -n 1 /root/.ssh/authorized_keys")).output
+    limits = (await script(node, 100, "sed '1,/^__DATA__/d' /etc/pve/priv/slipway-mine")).output
+
+    asked = rights(await orders(node))
+    assert "WARNING: THE SSH KEY IS NOT BOUND" in loud
+    assert line.startswith('restrict,command="/usr/bin/perl -T /etc/pve/priv/slipway-mine" ssh-ed25519 AAAA')
+    assert limits.splitlines() == ["pool slipway", "mount /srv", "mount /mnt/data", "device /dev/dri"]
+    assert asked["/vms"] == {"VM.Audit"}
+    assert asked["/pool/slipway"] == SERVICE_ACL["/vms"] | {"Pool.Audit"}
 
 
 async def test_another_slipway_is_left_as_it_is(node: Guests) -> None:
@@ -170,7 +210,8 @@ async def test_takes_away_what_was_made_under_an_id(node: Guests) -> None:
     assert ran.code == 0, ran.errors
     assert await keys(node) == ["somebody@else", f"slipway-{id_of(other)}"]
     roles = [
-        f"role delete slipway-mine-{each}" for each in ("Nodes", "Guests", "Storage", "Network", "Pools")
+        f"role delete slipway-mine-{each}"
+        for each in ("Nodes", "Guests", "Storage", "Network", "Pools", "Watch")
     ]
     assert await orders(node) == ["user delete slipway-mine@pve", *roles]
 

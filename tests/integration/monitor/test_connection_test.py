@@ -8,14 +8,16 @@ import pytest
 
 from slipway.contracts.cluster_facts import ClusterFacts
 from slipway.contracts.clusters import ClusterSpec, MemberEndpoint, SshNode, TestCluster
-from slipway.contracts.problems import SlipwayError
+from slipway.contracts.problems import NotFound, SlipwayError
+from slipway.contracts.tiers import TIERS, Tier
 from slipway.lab.access.actors import SERVICE_ACL
-from slipway.lab.faults import NodeDies
+from slipway.lab.faults import NodeDies, SshRefused
 from slipway.lab.node import Lab
 from slipway.monitor.connection_test.run import ConnectionTest
+from slipway.proxmox.hosts import Cluster
 from slipway.runtime.bus.client import Bus
 from support.https_server import SILENCE, Answer, HttpsServer
-from support.inventory_side import Inventory, Monitor, spec_of
+from support.inventory_side import CLUSTER, Inventory, Monitor, spec_of
 from support.lab import api_client, running_lab
 from support.nats import MakeBus
 
@@ -322,6 +324,49 @@ async def test_a_known_cluster_is_tried_through_any_of_its_nodes(
 
     assert facts.identity is not None
     assert [each.field for each in caught.value.errors] == ["endpoint"]
+
+
+@pytest.mark.parametrize("lab", [{"service_acl": TIERS[Tier.OBSERVE].privileges}], indirect=True)
+async def test_observe_needs_audit_rights_and_tries_no_ssh(inventory: Inventory, monitor: Monitor) -> None:
+    """All facts are there, nothing is said of SSH; at a higher tier the same token lacks rights."""
+    lab = inventory.lab
+    ssh = lab.faults.order(SshRefused(times=1000))
+
+    facts = await tried(inventory, monitor, spec_of(lab, tier=Tier.OBSERVE))
+    error = await refused(inventory, monitor, spec_of(lab, tier=Tier.OPERATE))
+
+    node = facts.nodes[0]
+    assert (node.is_ssh_usable, node.ssh_problem, facts.offered_host_keys) == (False, None, {})
+    assert lab.faults.met(ssh) == 0
+    assert node.storages
+    assert node.bridges
+    assert error.code == "cluster.privilege-missing"
+    assert "lacks Datastore.AllocateSpace, VM.Backup, VM.PowerMgmt, VM.Snapshot" in error.message
+
+
+async def test_a_token_beyond_its_tier_is_refused(inventory: Inventory, monitor: Monitor) -> None:
+    """A tier that is only written down protects nobody; the field and the surplus are named."""
+    error = await refused(inventory, monitor, spec_of(inventory.lab, tier=Tier.OPERATE))
+
+    assert error.code == "cluster.privilege-surplus"
+    assert [each.field for each in error.errors] == ["token_id"]
+    assert "VM.Allocate" in error.message
+
+
+@pytest.mark.parametrize("lab", [{"service_acl": TIERS[Tier.OBSERVE].privileges}], indirect=True)
+async def test_what_monitor_opens_below_full_has_no_shell(inventory: Inventory, monitor: Monitor) -> None:
+    """Even where an SSH login is stored, nothing can use it."""
+    inventory.elsewhere[CLUSTER] = spec_of(inventory.lab, tier=Tier.OBSERVE)
+
+    async def look(cluster: Cluster) -> Cluster:
+        return cluster
+
+    opened = await monitor.clusters.run(CLUSTER, look)
+
+    assert opened.access.nodes == {}
+    assert monitor.clusters.tier(CLUSTER) is Tier.OBSERVE
+    with pytest.raises(NotFound, match="it has tier observe"):
+        opened.shell("lab")
 
 
 async def test_pools_are_those_of_the_cluster(inventory: Inventory, monitor: Monitor, tmp_path: Path) -> None:

@@ -1,14 +1,19 @@
 """What a form chooses from is read of a node: networks, pools, OS templates, devices, with their age."""
 
 import pytest
+from pydantic import SecretStr
 
 from slipway.contracts.cluster_facts import NodeFacts
 from slipway.lab.faults import SdnVnet, SshRefused
 from slipway.lab.node import Lab
-from slipway.monitor.facts import reader
+from slipway.monitor.facts import devices, reader
 from slipway.monitor.facts.diff import FIELDS_OF_PART
 from slipway.monitor.facts.lasting import Answered
+from slipway.proxmox.access import NodeAccess
+from slipway.proxmox.errors import CommandForbidden
 from slipway.proxmox.hosts import Cluster
+from slipway.proxmox.ssh import NodeShell
+from support.bound_key import PretendNode, bind_key
 from support.inventory_side import CLUSTER, Monitor
 from support.lab import root_client
 
@@ -75,3 +80,22 @@ async def test_what_is_fresh_is_not_asked_for(monitor: Monitor) -> None:
     assert (facts.appliances, facts.devices) == ((), ())
     assert {part: facts.parts_at[part] for part in times} == times
     assert facts.parts_at["storages"] > first.parts_at["storages"]
+
+
+async def test_a_bound_key_may_list_devices(lab: Lab) -> None:
+    """The forced command knows the one command for it, and nothing like it."""
+    key = await bind_key(PretendNode.of(lab), VMIDS="100-199")
+    access = NodeAccess(
+        name="lab",
+        address="127.0.0.1",
+        port=lab.ssh_port,
+        private_key=SecretStr(key.private_key),
+        host_key=lab.ssh_host_key,
+    )
+    shell = NodeShell(access)
+    try:
+        await devices.read(shell)
+        with pytest.raises(CommandForbidden):
+            await shell.run((*devices.COMMAND[:2], f"{devices.COMMAND[2]}; id"), timeout=devices.TIMEOUT)
+    finally:
+        await shell.aclose()

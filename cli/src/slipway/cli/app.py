@@ -22,8 +22,9 @@ PLUGINS = "slipway.commands"
 NOUNS: Mapping[str, str] = {
     "container": "slipway.cli.containers:app",
     "job": "slipway.cli.jobs:app",
-    "cluster": "slipway.cli.clusters:app",
+    "cluster": "slipway.cli.cluster_access:app",
     "node": "slipway.cli.nodes:app",
+    "access": "slipway.cli.tiers:app",
     "template": "slipway.cli.templates:app",
     "os-template": "slipway.cli.os_templates:app",
     "audit": "slipway.cli.audit:app",

@@ -16,7 +16,7 @@ from slipway.cli.terminal import say, warn
 NODE_COLUMNS = ("cluster", "node", "state", "cores", "free for disks", "version")
 ClusterArgument = Annotated[str, typer.Argument(help="name or id", show_default=False)]
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="list, show and remove clusters")
+app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="connect, list, show and remove clusters")
 
 
 def cluster_path(cluster: str) -> str:
@@ -50,14 +50,19 @@ async def _list(session: Session) -> None:
         session.print_list(rows, NODE_COLUMNS, name="node", wide=("address", "maintenance"))
     for outage in freshness.outages_of(clusters):
         warn(outage)
+    for cluster in clusters:
+        if failed := ", ".join(cluster["failed_checks"]):
+            warn(f"Cluster {cluster['name']} failed checks when it was last tested: {failed}.")
 
 
 @command(app, "show", "show a cluster: how it is reached, its nodes, and what is wrong")
 async def _show(session: Session, cluster: ClusterArgument) -> None:
     async with session.connect() as client:
         item = await client.get(cluster_path(cluster))
-    fields = ("name", "id", "endpoint", "token_id", "tls_fingerprint", "version", "created_at")
+    fields = ("name", "id", "tier", "endpoint", "token_id", "tls_fingerprint", "version", "created_at")
     rows: list[tuple[str, object]] = [(field, item.get(field)) for field in fields]
+    if item["failed_checks"]:
+        rows.append(("failed checks", ", ".join(item["failed_checks"])))
     rows += [
         (f"node {row['node']}", f"{row['state']}; {row['free for disks']}")
         for row in node_rows(item, client.now)

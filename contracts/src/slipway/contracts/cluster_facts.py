@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from slipway.contracts.checks import Check
 from slipway.contracts.message import Event, Id, Moment, Value
 from slipway.contracts.values import Outage
 
@@ -129,6 +130,8 @@ class NodeFacts(Value):
     """When it last changed enough to be published."""
     is_ssh_usable: bool = False
     ssh_problem: str | None = None
+    ssh_limits: str | None = None
+    """What the node's forced command binds the SSH key to, in its words; None: the key is not bound."""
     looked_at: Moment | None = None
     """When it was last seen in order; None if that is not known."""
     outage: Outage | None = None
@@ -174,6 +177,12 @@ class ClusterFacts(Value):
     """The host keys of nodes that can't be used over SSH: not confirmed, or changed."""
     identity: str | None = None
     """The identity of the cluster, whatever its endpoint; None is not known."""
+    checks: tuple[Check, ...] = ()
+
+    @property
+    def failed_checks(self) -> tuple[str, ...]:
+        """The required ones that failed."""
+        return tuple(str(each.name) for each in self.checks if each.is_obstacle)
 
 
 class NodeObserved(Event):

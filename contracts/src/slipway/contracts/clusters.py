@@ -9,8 +9,10 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from slipway.contracts.checks import Check
 from slipway.contracts.cluster_facts import ClusterFacts, NodeFacts, VmidRange
 from slipway.contracts.message import Event, Id, Moment, Query, Value
+from slipway.contracts.tiers import Tier
 from slipway.contracts.values import Outage, Sealed
 
 
@@ -45,6 +47,8 @@ class ClusterSpec(Value):
     nodes: Mapping[str, SshNode] = Field(default_factory=dict)
     vmids: VmidRange | None = None
     """None is all that Proxmox takes, from 100."""
+    tier: Tier = Tier.FULL
+    """How much Slipway may do there; below full there is no SSH access."""
 
 
 class ClusterSecrets(Value):
@@ -83,7 +87,12 @@ class TestCluster(Query[ClusterFacts]):
     known_endpoints: tuple[str, ...] = ()
     """Those that were in use before: they are not tried once more."""
     needs_ssh: bool = True
-    """Refuse it if no node that was tried can be used over SSH; otherwise that is a finding."""
+    """Refuse it if no node that was tried can be used over SSH; otherwise that is a finding.
+
+    Below tier full no SSH is tried at all.
+    """
+    is_anyway: bool = False
+    """Return what was seen, with the checks that failed, instead of refusing."""
 
 
 class Cluster(Value):
@@ -106,11 +115,16 @@ class Cluster(Value):
     offered_host_keys: Mapping[str, str] = Field(default_factory=dict)
     vmids: VmidRange | None = None
     """The VMIDs that Slipway chooses from; None is all."""
+    tier: Tier = Tier.FULL
     created_at: Moment
     looked_at: Moment | None = None
     """When it last answered; None if that is not known."""
     outage: Outage | None = None
     """What keeps it from being looked at, or from being looked at wholly, now."""
+    failed_checks: tuple[str, ...] = ()
+    """Required checks that it failed when it was last tested, and was saved all the same."""
+    checks: tuple[Check, ...] = ()
+    """Of the test that was just made; not stored."""
 
 
 class ClusterPage(Value):
@@ -127,6 +141,17 @@ class AddCluster(Query[Cluster]):
     timeout: ClassVar[timedelta] = timedelta(seconds=25)
     spec: ClusterSpec
     secrets: ClusterSecrets
+    is_anyway: bool = False
+    """Save it even if checks fail; it is marked with them."""
+
+
+class CheckCluster(Query[Cluster]):
+    """Test a cluster as it is stored; its marks of failed checks are renewed."""
+
+    subject: ClassVar[str] = "slipway.v1.query.inventory.cluster.check"
+    timeout: ClassVar[timedelta] = timedelta(seconds=25)
+    cluster: str
+    """Id or name."""
 
 
 class GetCluster(Query[Cluster]):
@@ -215,6 +240,10 @@ class ChangeClusterAccess(Query[Cluster]):
     ca: str | None = None
     ssh_username: str | None = None
     ssh_port: int | None = None
+    tier: Tier | None = None
+    """A tier below full removes the SSH login; full needs one, here or stored."""
+    nodes: Mapping[str, SshNode] | None = None
+    """How these are reached over SSH, host keys included; those that are not named stay."""
     secrets: ClusterSecrets = ClusterSecrets()
     """Sealed to inventory; owner = what `cluster` says."""
 

@@ -14,6 +14,7 @@ from pydantic import ConfigDict
 
 from slipway.contracts.container_specs import MountSpec, NetworkSpec
 from slipway.contracts.message import Value
+from slipway.contracts.tiers import Tier
 
 
 class JobKind(StrEnum):
@@ -222,6 +223,8 @@ class KindSpec:
     """What is lost for good, with `{vmid}`, `{hostname}` and its arguments filled in; None: nothing is."""
     is_requested: bool = True
     """Whether it is requested as a verb of a container; others have a path of their own."""
+    tier: Tier = Tier.FULL
+    """The least tier of its cluster at which it may be done."""
 
     @property
     def verb(self) -> str:
@@ -242,15 +245,22 @@ _SPECS = (
         loss="container {vmid} ({hostname}) with all its disks, snapshots and credentials",
         is_requested=False,
     ),
-    KindSpec(JobKind.START, "Start", "Start a container"),
-    KindSpec(JobKind.STOP, "Stop", "Stop a container at once"),
+    KindSpec(JobKind.START, "Start", "Start a container", tier=Tier.OPERATE),
+    KindSpec(JobKind.STOP, "Stop", "Stop a container at once", tier=Tier.OPERATE),
     KindSpec(
         JobKind.SHUTDOWN,
         "Shut down",
         "Shut a container down cleanly; stop it if it does not react in time",
         args=ShutdownArgs,
+        tier=Tier.OPERATE,
     ),
-    KindSpec(JobKind.RESTART, "Restart", "Reboot a container; start it if it is stopped", args=ShutdownArgs),
+    KindSpec(
+        JobKind.RESTART,
+        "Restart",
+        "Reboot a container; start it if it is stopped",
+        args=ShutdownArgs,
+        tier=Tier.OPERATE,
+    ),
     KindSpec(
         JobKind.RESIZE,
         "Resize",
@@ -266,13 +276,14 @@ _SPECS = (
         needs_any=True,
     ),
     KindSpec(JobKind.REVERT, "Revert", "Drop changes that wait for the next start", args=RevertArgs),
-    KindSpec(JobKind.SNAPSHOT, "Snapshot", "Take a snapshot", args=SnapshotArgs),
+    KindSpec(JobKind.SNAPSHOT, "Snapshot", "Take a snapshot", args=SnapshotArgs, tier=Tier.OPERATE),
     KindSpec(
         JobKind.ROLLBACK,
         "Roll back",
         "Go back to a snapshot; everything written since is lost",
         args=SnapshotNameArgs,
         loss="all that happened in container {vmid} ({hostname}) since the snapshot {snapshot}",
+        tier=Tier.OPERATE,
     ),
     KindSpec(
         JobKind.SNAPSHOT_DELETE,
@@ -280,8 +291,9 @@ _SPECS = (
         "Delete a snapshot",
         args=SnapshotNameArgs,
         loss="the snapshot {snapshot} of container {vmid} ({hostname})",
+        tier=Tier.OPERATE,
     ),
-    KindSpec(JobKind.BACKUP, "Back up", "Make a backup", args=BackupArgs),
+    KindSpec(JobKind.BACKUP, "Back up", "Make a backup", args=BackupArgs, tier=Tier.OPERATE),
     KindSpec(
         JobKind.RESTORE,
         "Restore",
@@ -315,6 +327,7 @@ _SPECS = (
         args=OsTemplateDownloadArgs,
         has_container=False,
         is_requested=False,
+        tier=Tier.FULL,  # the rights to put something on a storage
     ),
     KindSpec(
         JobKind.BATCH,
@@ -322,6 +335,7 @@ _SPECS = (
         "Many jobs with one parent; inventory alone works on it",
         has_container=False,
         is_requested=False,
+        tier=Tier.OBSERVE,  # each of its jobs needs its own
     ),
 )
 KINDS: Mapping[JobKind, KindSpec] = MappingProxyType({spec.kind: spec for spec in _SPECS})

@@ -11,6 +11,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from slipway.contracts.checks import Check
 from slipway.contracts.message import Value
 
 
@@ -58,6 +59,8 @@ class Problem(Value):
     details: Mapping[str, str] = Field(default_factory=dict)
     """Structured fields: `{"vmid": "104"}`."""
     retry_after_seconds: float | None = None
+    checks: tuple[Check, ...] = ()
+    """Of a cluster that was tested: each check, and what became of it."""
 
 
 class SlipwayError(Exception):
@@ -74,11 +77,17 @@ class SlipwayError(Exception):
         self.code = code or self.code
         self.errors = tuple(errors)
         self.details = {name: str(value) for name, value in details.items()}
+        self.checks: tuple[Check, ...] = ()
 
     def to_problem(self) -> Problem:
         """Return this error as it goes over the wire."""
         return Problem(
-            kind=self.kind, code=self.code, message=self.message, errors=self.errors, details=self.details
+            kind=self.kind,
+            code=self.code,
+            message=self.message,
+            errors=self.errors,
+            details=self.details,
+            checks=self.checks,
         )
 
 
@@ -176,4 +185,5 @@ def to_error(problem: Problem) -> SlipwayError:
         error_class = _BY_REASON.get(problem.reason, Invalid)
     error = error_class(problem.message, code=problem.code, errors=problem.errors)
     error.details = dict(problem.details)
+    error.checks = problem.checks
     return error

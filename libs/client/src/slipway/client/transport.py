@@ -4,7 +4,7 @@ The command line works on this level, because it prints what the API answers; `c
 """
 
 import json
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -16,6 +16,8 @@ from slipway.client.sse import Outage, ServerAway, ServerEvent, follow
 
 TIMEOUT_SECONDS = 40.0
 """Longer than the longest question behind the API: adding a cluster reaches the host first."""
+HOST_SECONDS = 140.0
+"""Longer than it takes to make access on a node, to test it, and to take it away again."""
 _LIMITS = httpx.Limits(keepalive_expiry=3.0)
 """Some servers and proxies close a connection that rested for 5 s, which is also httpx' own limit: what is
 sent just then gets no answer."""
@@ -32,6 +34,8 @@ class ApiProblem(Exception):
         message = str(
             problem.get("message") or problem.get("detail") or problem.get("title") or f"HTTP {status}"
         )
+        self.checks: Sequence[Mapping[str, Any]] = problem.get("checks") or ()
+        """Of a cluster that was tested."""
         super().__init__(f"{_whole(message, problem.get('errors') or ())} ({self.code})")
 
     @property
@@ -79,9 +83,13 @@ class Transport:
         """Request a change below `/api/v1`."""
         return await self._send("POST", path, query=query, body=body)
 
-    async def put(self, path: str) -> dict[str, Any]:
+    async def ask_host(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Request what a host takes its time for, below `/api/v1`."""
+        return await self._send("POST", path, body=body, timeout_seconds=HOST_SECONDS)
+
+    async def put(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Set something below `/api/v1`."""
-        return await self._send("PUT", path)
+        return await self._send("PUT", path, body=body)
 
     async def delete(self, path: str, **query: str) -> dict[str, Any]:
         """Request a deletion below `/api/v1`."""
@@ -122,9 +130,12 @@ class Transport:
         *,
         query: Mapping[str, str | int] | None = None,
         body: Mapping[str, Any] | None = None,
+        timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> dict[str, Any]:
         try:
-            response = await self._http.request(method, f"/api/v1{path}", params=query, json=body)
+            response = await self._http.request(
+                method, f"/api/v1{path}", params=query, json=body, timeout=timeout_seconds
+            )
         except httpx.TransportError as error:
             raise ApiUnreachable(f"{self._http.base_url} does not answer: {error!r}") from error
         self.now = _clock(response)

@@ -21,7 +21,10 @@ from slipway.lab.gate import Gate
 from slipway.lab.host.machine import Machine
 from slipway.lab.host.observe import Observer
 from slipway.lab.http.front import Front
+from slipway.lab.ssh import paths
+from slipway.lab.ssh.forced import ForcedCommands
 from slipway.lab.ssh.pct import Pct
+from slipway.lab.ssh.scripts import KEYS, Scripts
 from slipway.lab.ssh.server import Door, SshFront
 from slipway.lab.ssh.shell import Shell
 
@@ -81,14 +84,19 @@ class Listening:
         stack.push_async_callback(front.stop)
 
     async def _open_ssh(self, name: str, machine: Machine, stack: contextlib.AsyncExitStack) -> None:
+        host_key = self.host_ssh_key(name)
+        public = " ".join(host_key.export_public_key().decode().split()[:2])
+        scripts = Scripts(machine, public)
         door = Door(
-            host_key=self.host_ssh_key(name),
+            host_key=host_key,
             password=self.folder.secret("root-password"),
             authorized=self.folder.ssh_key("root-key"),
+            keys=machine.folder / paths.FOLDER / KEYS,
         )
         state = machine.condition
         gate = Gate(self.faults, is_frozen=lambda: state.is_ssh_frozen, is_shut=lambda: state.is_shut)
-        ssh = SshFront(Shell(machine, Pct(machine)), door, self.faults, gate)
+        shell = Shell(machine, Pct(machine), scripts.run)
+        ssh = SshFront(shell, ForcedCommands(machine, shell), door, self.faults, gate)
         path = self.folder.path / f"ssh-port{site.suffix(name, self.names)}.json"
         port = self.ssh_ports.get(name, 0)
         self.ssh_ports[name] = await site.take_port(path, self.address, port, ssh.start)

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import IO, Literal
 
 from slipway.lab import site
+from slipway.lab.access.accounts import Accounts, Token
 from slipway.lab.access.actors import ROOT_ACL, ROOT_NAME, SERVICE_ACL, Acl, root
-from slipway.lab.access.tickets import Doorkeeper, Token
+from slipway.lab.access.tickets import Doorkeeper
 from slipway.lab.faults.standing import Faults
 from slipway.lab.folder import Folder
 from slipway.lab.guests import choose, setup
@@ -28,6 +29,8 @@ from slipway.lab.host.storages import Storage
 from slipway.lab.listening import Listening
 from slipway.lab.others import Others
 from slipway.lab.settings import Timings
+from slipway.lab.ssh.paths import FOLDER
+from slipway.lab.ssh.scripts import PVE
 
 log = logging.getLogger(__name__)
 SERVICE_USER = "slipway@pve"
@@ -235,7 +238,13 @@ class Lab:
         service = Token(user=SERVICE_USER, name=TOKEN_NAME, secret=self.token_secret, acl=self._acl)
         strong = Token(user=ROOT_NAME, name=TOKEN_NAME, secret=self.root_token_secret, acl=ROOT_ACL)
         key = self._folder.secret("ticket-key").encode()
-        return Doorkeeper(password=self.root_password, key=key, tokens=(service, strong), faults=self.faults)
+        return Doorkeeper(
+            password=self.root_password,
+            key=key,
+            tokens=(service, strong),
+            accounts=Accounts(self.data / FOLDER / PVE),
+            faults=self.faults,
+        )
 
     def _certificates(self, name: str) -> Certificates:
         suffix = site.suffix(name, self.names)

@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from slipway.contracts.clusters import ClusterSpec, MemberEndpoint
 from slipway.contracts.problems import FieldError, Invalid
+from slipway.contracts.tiers import Tier
 
 _FINGERPRINT = re.compile(r"(?:[0-9a-f]{2}:?){31}[0-9a-f]{2}", re.IGNORECASE)
 _PRINTABLE = re.compile(r"[!-~]+")
@@ -130,6 +131,8 @@ class ClusterAccess:
     api: ApiAccess
     nodes: Mapping[str, NodeAccess] = field(default_factory=dict)
     """By node name; a node without access can be read, not changed."""
+    tier: Tier = Tier.FULL
+    """How much may be done there."""
 
 
 def api_access(
@@ -157,9 +160,9 @@ def api_access(
 def node_accesses(
     spec: ClusterSpec, secrets: Mapping[str, SecretStr], addresses: Mapping[str, str]
 ) -> Mapping[str, NodeAccess]:
-    """Return the SSH access of the nodes with a confirmed host key, an address and a login."""
+    """Return the SSH access of nodes with a confirmed host key, address and login; none below tier full."""
     password, private_key = secrets.get("ssh_password"), secrets.get("ssh_private_key")
-    if password is None and private_key is None:
+    if not spec.tier.uses_ssh or (password is None and private_key is None):
         return {}
     return {
         name: NodeAccess(

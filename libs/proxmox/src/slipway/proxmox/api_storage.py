@@ -60,6 +60,7 @@ class StorageCalls(Asking):
         hostname: str | None = None,
         description: str | None = None,
         storage: str | None = None,
+        pool: str | None = None,
         snapname: str | None = None,
         target: str | None = None,
     ) -> Upid:
@@ -75,6 +76,7 @@ class StorageCalls(Asking):
             "description": description,
             "full": True,
             "storage": storage,
+            "pool": pool,
             "snapname": snapname,
             "target": target,
         }

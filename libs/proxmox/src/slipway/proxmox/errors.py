@@ -229,6 +229,12 @@ class PctFailed(ProxmoxFailed):
     code = "proxmox.pct-failed"
 
 
+class CommandForbidden(Failed):
+    """The node's forced command does not let Slipway's SSH key do this; nothing was run."""
+
+    code = "ssh.command-forbidden"
+
+
 class DeployFailed(Failed):
     """A file could not be put into the guest; what was put before it stays."""
 

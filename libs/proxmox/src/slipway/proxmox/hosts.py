@@ -48,8 +48,10 @@ class Cluster:
         """
         if node not in self._shells:
             if node not in self.access.nodes:
+                tier = self.access.tier
+                cure = "add its address and host key" if tier.uses_ssh else f"it has tier {tier}"
                 raise NotFound(
-                    f"Slipway has no SSH access to node {node}; add its address and host key to the cluster.",
+                    f"Slipway has no SSH access to node {node} of the cluster: {cure}.",
                     code="proxmox.node-without-access",
                     node=node,
                 )

@@ -175,6 +175,11 @@ async def scan_host_key(
     return key.export_public_key("openssh").decode().strip()
 
 
+def host_key_fingerprint(host_key: str) -> str:
+    """Return a host key's fingerprint as `ssh-keygen -lf` shows it: `SHA256:...`."""
+    return asyncssh.import_public_key(host_key).get_fingerprint()
+
+
 def refuse_unreadable_key(key: SecretStr) -> None:
     """Raise `Invalid` unless a text is a private key that opens without a passphrase."""
     _read_private_key(key)

@@ -6,6 +6,9 @@ slows the command down, it never fills memory.
 
 sshd runs a command through root's login shell, and bash reads `.bashrc` for it: what that prints comes
 first. So a mark of ours is printed on each output before the command, and what comes before it is dropped.
+A bound key has a forced command on the node, which takes the line apart and prints the mark itself: it knows
+this form and the commands of `pct` and `login`, and nothing else. Whoever adds one adds it there as well
+(`infra/proxmox/make-token.sh`).
 
 Guarantees: a command is sent at most once. If it certainly did not run the error is `SshRefused`; if the
 connection died under it, `CommandLost`. A command that is cancelled or runs out of time gets TERM, and its
@@ -28,7 +31,7 @@ from enum import StrEnum
 import asyncssh
 
 from slipway.proxmox.access import NodeAccess
-from slipway.proxmox.errors import CommandLost, CommandTimedOut, SshRefused
+from slipway.proxmox.errors import CommandForbidden, CommandLost, CommandTimedOut, SshRefused
 from slipway.proxmox.lines import LineCutter
 from slipway.proxmox.links import Links
 from slipway.proxmox.shell import command_line
@@ -36,6 +39,8 @@ from slipway.proxmox.shell import command_line
 BUFFER_BYTES = 4 * 1024 * 1024
 """How much of each output of a command is returned; the end counts more than the beginning."""
 MOST_NOISE_BYTES = 500
+FORBIDS = "slipway-ssh refused: "
+"""How the forced command of `infra/proxmox/make-token.sh` begins a refusal."""
 _CHUNK = 64 * 1024
 _GOODBYE_SECONDS = 2.0
 
@@ -103,6 +108,7 @@ class NodeShell:
         if code is None:
             raise self._lost()
         if not output.has_begun:
+            self._raise_if_forbidden(output.noise)
             raise SshRefused(
                 f"Root's login shell on {self.node} runs no command; it ended with code {code} and printed "
                 f"`{output.noise}`. Look at /root/.bashrc there: it must not end the shell.",
@@ -132,6 +138,15 @@ class NodeShell:
             finally:
                 await _end(process)
             return _exit_code(process)
+
+    def _raise_if_forbidden(self, noise: str) -> None:
+        _, separator, why = noise.partition(FORBIDS)
+        if separator:
+            raise CommandForbidden(
+                f"The SSH key is bound on {self.node}, whose forced command refused: {why}. To allow more, "
+                "run the token script there under the same ID with wider limits.",
+                node=self.node,
+            )
 
     def _lost(self) -> CommandLost:
         return CommandLost(

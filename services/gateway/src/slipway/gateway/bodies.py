@@ -7,11 +7,14 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, create_model, field_validator
 
 from slipway.contracts.bulk import LONGEST_SELECTION, MOST_LIKE_ONE
+from slipway.contracts.checks import Check
 from slipway.contracts.cluster_facts import VmidRange
 from slipway.contracts.clusters import SshNode
+from slipway.contracts.connections import AccessBounds
 from slipway.contracts.container_specs import ContainerSpec, MountSpec, NetworkSpec, PackageSpec
 from slipway.contracts.job_kinds import KINDS, AnyArgs, Args, JobKind, NoArgs
 from slipway.contracts.message import Id
+from slipway.contracts.tiers import Tier
 from slipway.contracts.values import OnFailure, Phase
 
 _STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -147,7 +150,63 @@ class ClusterBody(_Body):
     password: SecretStr | None = None
     tls_fingerprint: str | None = None
     ca: str | None = None
-    ssh: SshBody
+    tier: Tier = Tier.FULL
+    """How much Slipway may do there: observe, operate or full."""
+    ssh: SshBody = SshBody()
+    """Needed at tier full, and refused below it."""
+
+
+class BoundsBody(AccessBounds):
+    """What access is bound to on the node; empty is no bound."""
+
+    model_config = _STRICT
+    vmids: str = Field(default="", max_length=2000)
+    pool: str = Field(default="", max_length=200)
+    mounts: str = Field(default="", max_length=4000)
+    devices: str = Field(default="", max_length=2000)
+    features: str = Field(default="", max_length=200)
+    hookscripts: str = Field(default="", max_length=2000)
+
+
+class ProbeBody(_Body):
+    """A machine whose SSH host key and certificate are asked for."""
+
+    address: str = Field(min_length=1, max_length=253)
+    port: int = Field(default=22, ge=1, le=65535)
+    api_port: int = Field(default=8006, ge=1, le=65535)
+
+
+class ReconnectBody(ProbeBody):
+    """A node on which access is made with root's password, which is used once and stored nowhere."""
+
+    host_key: str = Field(max_length=8192)
+    """OpenSSH form; a person has compared it with the one on the node itself."""
+    password: SecretStr = Field(min_length=1, max_length=1024)
+    """Root's."""
+    tls_fingerprint: str | None = Field(default=None, max_length=200)
+    """Of the API's certificate; by default what the node itself says."""
+    tier: Tier = Tier.FULL
+    bounds: BoundsBody = BoundsBody()
+
+
+class ConnectBody(ReconnectBody):
+    """The same, of a cluster that is new."""
+
+    name: str = Field(min_length=1, max_length=63)
+
+
+class ScriptBody(_Body):
+    """For what the token script is wanted."""
+
+    name: str = Field(default="home", min_length=1, max_length=63)
+    id: str | None = Field(default=None, pattern=r"^[a-z0-9]{1,20}$")
+    """The id of a run before, whose token and key it makes anew; a new one by default."""
+    address: str = Field(default="", max_length=253)
+    """The node's, if it shall not be its first one."""
+    tier: Tier = Tier.FULL
+    bounds: BoundsBody = BoundsBody()
+    is_removal: bool = False
+    """Whether it takes away what was made under the id."""
 
 
 class SshLoginBody(_Body):
@@ -157,6 +216,8 @@ class SshLoginBody(_Body):
     password: SecretStr | None = None
     private_key: SecretStr | None = None
     port: int | None = Field(default=None, ge=1, le=65535)
+    nodes: Mapping[str, SshNodeBody] | None = None
+    """With their host keys; those that are not named stay."""
 
 
 class ClusterAccessBody(_Body):
@@ -172,6 +233,8 @@ class ClusterAccessBody(_Body):
     password: SecretStr | None = None
     tls_fingerprint: str | None = None
     ca: str | None = None
+    tier: Tier | None = None
+    """Another tier; one below full removes the SSH login."""
     ssh: SshLoginBody = SshLoginBody()
 
 
@@ -239,3 +302,5 @@ class ProblemAnswer(BaseModel):
     correlation_id: str
     errors: tuple[ProblemField, ...] = ()
     details: Mapping[str, str] = Field(default_factory=dict)
+    checks: tuple[Check, ...] = ()
+    """Of a cluster that was tested: each check, and what became of it."""

@@ -11,13 +11,14 @@ from slipway.contracts.clusters import (
     ClusterSecrets,
     ClusterSpec,
 )
+from slipway.contracts.connections import ConnectCluster, NodeLogin
 from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.containers import CreateContainer, RevealCredential, Revealed
 from slipway.contracts.message import Id
 from slipway.contracts.problems import FieldError, Invalid
 from slipway.contracts.templates import GetTemplate, Variable
 from slipway.contracts.values import Sealed
-from slipway.gateway.bodies import ClusterAccessBody, ClusterBody, ContainerBody
+from slipway.gateway.bodies import ClusterAccessBody, ClusterBody, ConnectBody, ContainerBody, ReconnectBody
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.secrets.sealing import Sealer
 
@@ -53,7 +54,28 @@ class Inventory:
             secret_variables=secret,
         )
 
-    async def add_cluster(self, body: ClusterBody) -> Cluster:
+    async def connect(self, body: ConnectBody) -> Cluster:
+        """Ask for a cluster to be connected by root's password, which travels sealed."""
+        return await self._connect(body, name=body.name, is_known=False)
+
+    async def reconnect(self, cluster: str, body: ReconnectBody) -> Cluster:
+        """Ask for new access to a cluster by root's password, which travels sealed."""
+        return await self._connect(body, name=cluster, is_known=True)
+
+    async def _connect(self, body: ConnectBody | ReconnectBody, *, name: str, is_known: bool) -> Cluster:
+        query = ConnectCluster(
+            name=name,
+            login=NodeLogin(address=body.address, port=body.port, host_key=body.host_key),
+            password=self._sealer.seal(body.password, to="inventory", owner=name, field="password"),
+            api_port=body.api_port,
+            tls_fingerprint=body.tls_fingerprint,
+            tier=body.tier,
+            bounds=body.bounds,
+            is_known=is_known,
+        )
+        return await self._bus.ask(query)
+
+    async def add_cluster(self, body: ClusterBody, *, is_anyway: bool) -> Cluster:
         """Ask for a cluster; its secrets travel sealed."""
         spec = ClusterSpec(
             **body.model_dump(exclude=_SECRET | {"ssh"}),
@@ -61,7 +83,8 @@ class Inventory:
             ssh_port=body.ssh.port,
             nodes=body.ssh.nodes,
         )
-        return await self._bus.ask(AddCluster(spec=spec, secrets=self._secrets(body, owner=body.name)))
+        secrets = self._secrets(body, owner=body.name)
+        return await self._bus.ask(AddCluster(spec=spec, secrets=secrets, is_anyway=is_anyway))
 
     async def change_access(self, cluster: str, body: ClusterAccessBody) -> Cluster:
         """Ask for another way to reach a cluster; its secrets travel sealed."""
@@ -70,6 +93,7 @@ class Inventory:
             **body.model_dump(exclude=_SECRET | {"ssh"}),
             ssh_username=body.ssh.username,
             ssh_port=body.ssh.port,
+            nodes=body.ssh.nodes,
             secrets=self._secrets(body, owner=cluster),
         )
         return await self._bus.ask(change)

@@ -9,6 +9,7 @@ from slipway.contracts import (
     cluster_removal,
     clusters,
     configs,
+    connections,
     containers,
     dead_letters,
     form_facts,
@@ -20,6 +21,7 @@ from slipway.contracts import (
 from slipway.inventory.acceptance import Acceptance
 from slipway.inventory.audit import AuditStore
 from slipway.inventory.batches.use_cases import BatchRequests
+from slipway.inventory.clusters.connect import ClusterConnector
 from slipway.inventory.clusters.fact_handlers import FactHandlers
 from slipway.inventory.clusters.handlers import ClusterHandlers
 from slipway.inventory.clusters.identity import ClusterIdentities
@@ -180,6 +182,8 @@ def register(
 
 def _answer_about_clusters(bus: Bus, handlers: ClusterHandlers) -> None:
     bus.answer(clusters.AddCluster, handlers.add)
+    bus.answer(clusters.CheckCluster, handlers.check)
+    bus.answer(connections.ConnectCluster, ClusterConnector(handlers).connect)
     bus.answer(clusters.GetCluster, handlers.get)
     bus.answer(clusters.ListClusters, handlers.list)
     bus.answer(cluster_removal.RemoveCluster, handlers.remove)

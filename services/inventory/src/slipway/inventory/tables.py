@@ -42,6 +42,13 @@ clusters = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("identity", Text, comment="what tells it from any other cluster; null is not known yet"),
     Column("removed_at", DateTime(timezone=True), comment="null while Slipway looks after it"),
+    Column(
+        "failed_checks",
+        JSONB,
+        nullable=False,
+        server_default=text("'[]'"),
+        comment="required checks that it failed when it was last tested",
+    ),
 )
 _STAYS = text("removed_at is null")
 Index("claim_cluster_name", clusters.c.name, unique=True, postgresql_where=_STAYS)

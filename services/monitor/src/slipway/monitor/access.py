@@ -7,7 +7,7 @@ changed it.
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from slipway.contracts.clusters import ClusterSecrets, GetClusterAccess
 from slipway.contracts.problems import NotFound, SlipwayError
+from slipway.contracts.tiers import TIERS, Tier
 from slipway.monitor.diagnosis import Diagnosis, Subject, of_error
 from slipway.proxmox.access import ApiAccess, ClusterAccess, api_access, node_accesses
 from slipway.proxmox.api import ProxmoxApi
@@ -30,7 +31,7 @@ ResultT = TypeVar("ResultT")
 Secrets = Mapping[str, SecretStr]
 """Secrets by the names of the fields of `ClusterSecrets`; only those that the cluster has."""
 
-NEEDED_PRIVILEGES = frozenset(
+_NEEDED_TO_CREATE = frozenset(
     {
         "Datastore.AllocateSpace",
         "Datastore.Audit",
@@ -46,6 +47,8 @@ NEEDED_PRIVILEGES = frozenset(
     }
 )
 """Privileges without which no container could be made; on which path is the operator's choice."""
+_NEEDED_PATHS = ("/", "/vms", "/storage")
+"""Below tier full; networks and pools that can't be read are only not listed."""
 SCAN = timedelta(seconds=3)
 """How long a cluster may take to show its certificate."""
 _OUTDATED = (AccessRefused, CertificateMismatch, HostKeyMismatch, NotFound)
@@ -80,6 +83,11 @@ class ClusterConnections:
     async def query(self, cluster: str, act: Callable[[ProxmoxApi], Awaitable[ResultT]]) -> ResultT:
         """Ask a cluster's API a short question, beside everything else that runs on it."""
         return await self._run(cluster, lambda opened: act(opened.api), self._quick_hosts)
+
+    def tier(self, cluster: str) -> Tier:
+        """Return a cluster's tier as it was last known."""
+        access = self._access.get(cluster)
+        return access.tier if access is not None else Tier.FULL
 
     def subject(self, cluster: str) -> Subject:
         """Describe a cluster as far as it is known, for a diagnosis."""
@@ -144,7 +152,8 @@ class ClusterConnections:
         addresses: Mapping[str, str] = {}
         if any(node.address is None for node in response.spec.nodes.values()):
             addresses = await self._addresses(api)
-        return ClusterAccess(api=api, nodes=node_accesses(response.spec, secrets, addresses))
+        nodes = node_accesses(response.spec, secrets, addresses)
+        return ClusterAccess(api=api, nodes=nodes, tier=response.spec.tier)
 
     async def _addresses(self, access: ApiAccess) -> Mapping[str, str]:
         api = ProxmoxApi(access, record=self._record)
@@ -152,6 +161,23 @@ class ClusterConnections:
             return {member.name: member.ip for member in await api.cluster_status() if member.ip}
         finally:
             await api.aclose()
+
+
+def missing_privileges(tier: Tier, held: Mapping[str, Iterable[str]]) -> list[str]:
+    """Return the privileges that an access lacks for its tier, by what it holds on each path."""
+    needed = _NEEDED_TO_CREATE
+    if tier is not Tier.FULL:
+        needed = frozenset[str]().union(*(TIERS[tier].privileges[path] for path in _NEEDED_PATHS))
+    return sorted(needed.difference(*held.values()))
+
+
+def surplus_privileges(tier: Tier, held: Mapping[str, Iterable[str]]) -> list[str]:
+    """Return the privileges beyond a tier that an access holds; the right to read is never one."""
+    if tier is Tier.FULL:
+        return []
+    included = frozenset[str]().union(*TIERS[tier].privileges.values())
+    extra = frozenset[str]().union(*held.values()) - included
+    return sorted(each for each in extra if not each.endswith(".Audit"))
 
 
 def open_secrets(sealer: Sealer, sealed: ClusterSecrets, *, owner: str) -> Secrets:

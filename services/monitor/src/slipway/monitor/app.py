@@ -2,10 +2,12 @@
 
 from slipway.contracts.cluster_removal import ClusterRemoved
 from slipway.contracts.clusters import ClusterAdded, ClusterChanged, TestCluster
+from slipway.contracts.connections import ProbeNode
 from slipway.contracts.dead_letters import HandleAgain
 from slipway.contracts.guests import DiscoverGuest
 from slipway.contracts.message import Done
 from slipway.monitor.access import ClusterConnections
+from slipway.monitor.connection_test.probe import probe
 from slipway.monitor.connection_test.run import ConnectionTest
 from slipway.monitor.discovery.discover import Discoverer
 from slipway.monitor.discovery.pending import PendingScan
@@ -37,6 +39,7 @@ def build() -> Service:
         return Done()
 
     bus.answer(TestCluster, lambda query, _call: connection_test.run(query))
+    bus.answer(ProbeNode, probe)
     bus.answer(DiscoverGuest, lambda query, _call: discoverer.discover(query))
     bus.answer(HandleAgain, handle_again)
     bus.consume(ClusterAdded, fleet.cluster_changed, durable="monitor-clusters")

@@ -33,6 +33,7 @@ class Access:
         opened = ClusterAccess(
             api=api_access(access.spec, secrets, access.members),
             nodes=node_accesses(access.spec, secrets, addresses={}),
+            tier=access.spec.tier,
         )
         return self._hosts.open(cluster, opened)
 

@@ -1,10 +1,12 @@
 """Assembles the provisioner: the only module that knows all the others."""
 
+from slipway.contracts.connections import GetAccessScript, MakeNodeAccess, RemoveNodeAccess
 from slipway.contracts.host_state import CheckJob, CheckVmid, GetGuard, ListBackups, ListSnapshots
 from slipway.contracts.jobs import CancelJob, RunJob
 from slipway.contracts.plans import ExplainRun
 from slipway.provisioner.access import Access
 from slipway.provisioner.bundle import BundleCache
+from slipway.provisioner.cluster_access.maker import AccessMaker
 from slipway.provisioner.dry_run.explainer import Explainer
 from slipway.provisioner.engine.records import Runs
 from slipway.provisioner.engine.worker import Worker
@@ -55,4 +57,8 @@ def register(bus: Bus, settings: ProvisionerSettings, access: Access) -> Worker[
     bus.answer(CheckVmid, queries.vmid)
     bus.answer(ListSnapshots, queries.snapshots)
     bus.answer(ListBackups, queries.backups)
+    maker = AccessMaker(Sealer(settings))
+    bus.answer(MakeNodeAccess, maker.make)
+    bus.answer(RemoveNodeAccess, maker.remove)
+    bus.answer(GetAccessScript, maker.script)
     return worker

@@ -4,7 +4,9 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 
+from slipway.contracts.job_kinds import KINDS
 from slipway.contracts.jobs import GetJobSecrets, JobSecrets, RunJob
+from slipway.contracts.tiers import TierTooLow
 from slipway.contracts.values import JobState
 from slipway.provisioner.access import Access
 from slipway.provisioner.bundle import Bundle, BundleCache
@@ -62,6 +64,17 @@ class Preparation:
         return await self.bundles.get(sha256) if sha256 else None
 
 
+def _refuse_below(command: RunJob, cluster: Cluster) -> None:
+    tier, needed = cluster.access.tier, KINDS[command.kind].tier
+    if not tier.covers(needed):
+        raise TierTooLow(
+            f"Cluster {command.target.cluster_name} has tier {tier} now, and {command.kind} needs {needed}. "
+            "Raise its tier, then retry the job.",
+            tier=tier,
+            needed=needed,
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunQuestions:
     """What is asked for a run, all side by side."""
@@ -79,6 +92,7 @@ class RunQuestions:
     async def prepare(self, journal: Journal) -> Work:
         """Gather everything that the run needs from the answers."""
         of_job, cluster = await self.secrets.answer(), await self.cluster.answer()
+        _refuse_below(self.command, cluster)
         work = self.preparation.work(self.command, journal, cluster, await self.bundle.answer())
         unseal = partial(self.preparation.sealer.open, owner=self.command.target.container)
         secrets = {key: unseal(sealed, field=key) for key, sealed in of_job.secrets.items()}

@@ -4,8 +4,9 @@ Here: privileges on paths, with Proxmox' refusals. Not here: how someone proves 
 Invariant: a few acts are only for `root@pam` with a ticket; not even a root token may (PVE 9.2, observed).
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from slipway.lab.problems import not_permitted
 
@@ -89,6 +90,13 @@ SERVICE_ACL: Acl = {
 """
 
 
+_GUEST = re.compile(r"/vms/([1-9]\d{2,8})")
+
+
+def _no_pool(_vmid: int) -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
     """A user with a ticket, or a token."""
@@ -96,6 +104,12 @@ class Actor:
     user: str
     token: str | None
     acl: Acl
+    pool_of: Callable[[int], str | None] = _no_pool
+    """The pool of a guest: what is held on it is held on the guest too (PVE::AccessControl)."""
+
+    def in_pool(self, pool: str | None) -> "Actor":
+        """Return the actor as he creates a guest in a pool, where it will be."""
+        return self if pool is None else replace(self, pool_of=lambda _: pool)
 
     @property
     def name(self) -> str:
@@ -111,6 +125,11 @@ class Actor:
         """Return the privileges on a path."""
         if self.is_root:
             return ALL_PRIVILEGES
+        guest = _GUEST.fullmatch(path)
+        pool = self.pool_of(int(guest[1])) if guest else None
+        return self._on(path) | (self._on(f"/pool/{pool}") if pool else frozenset())
+
+    def _on(self, path: str) -> frozenset[str]:
         while path not in self.acl:
             if path in ("/", ""):
                 return frozenset()

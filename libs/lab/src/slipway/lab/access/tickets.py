@@ -8,9 +8,9 @@ delay that the front adds to each 401.
 import base64
 import hmac
 import time
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
+from slipway.lab.access.accounts import Accounts, Token
 from slipway.lab.access.actors import ROOT_NAME as ROOT
 from slipway.lab.access.actors import Acl, Actor, root
 from slipway.lab.faults import RightsTaken, TokenExpired
@@ -25,33 +25,28 @@ SCHEME = "PVEAPIToken="
 COOKIE = "PVEAuthCookie"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Token:
-    """An API token."""
-
-    user: str
-    name: str
-    secret: str
-    acl: Acl
-
-    @property
-    def id(self) -> str:
-        """`user@realm!name`."""
-        return f"{self.user}!{self.name}"
-
-
 class Doorkeeper:
     """Knows root's password and the tokens; says who a request comes from."""
 
-    def __init__(self, *, password: str, key: bytes, tokens: tuple[Token, ...], faults: Faults) -> None:
+    def __init__(
+        self,
+        *,
+        password: str,
+        key: bytes,
+        tokens: tuple[Token, ...],
+        accounts: Accounts,
+        faults: Faults,
+    ) -> None:
         self._faults = faults
         self._password = password
         self._key = key
-        self._tokens = {token.id: token for token in tokens}
+        self._own = {token.id: token for token in tokens}
+        self.accounts = accounts
+        """What `pveum` has made."""
 
     def services(self) -> list[Token]:
-        """Return the tokens that are not root's."""
-        return [token for token in self._tokens.values() if token.user != ROOT]
+        """Return the tokens that are not root's, and that no `pveum` has made."""
+        return [token for token in self._own.values() if token.user != ROOT]
 
     def login(self, username: str, password: str, realm: str | None) -> tuple[str, str]:
         """Return a ticket and its CSRF token for root's password, or for a ticket that still lives."""
@@ -84,12 +79,15 @@ class Doorkeeper:
 
     def _token_actor(self, credentials: str) -> Actor:
         name, _, secret = credentials.partition("=")
-        token = self._tokens.get(name)
+        token = self._tokens().get(name)
         if token is None or not hmac.compare_digest(secret.encode(), token.secret.encode()):
             raise _failed()
         if any(fnmatchcase(token.id, order.token) for order in self._faults.all(TokenExpired)):
             raise _failed()
         return Actor(user=token.user, token=token.name, acl=self._left(token))
+
+    def _tokens(self) -> dict[str, Token]:
+        return self._own | self.accounts.tokens()
 
     def _left(self, token: Token) -> Acl:
         """Return what a token may, without what was taken from it."""

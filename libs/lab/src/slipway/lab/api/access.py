@@ -74,10 +74,11 @@ def acl(call: Call) -> list[Row]:
     """List what was granted to whom, to who may look."""
     if not call.actor.may("/access", "Sys.Audit"):
         return []
-    granted = ((token, path) for token in call.doorkeeper.services() for path in sorted(token.acl))
+    services = call.doorkeeper.services()
+    granted = [(path, token.user, role_name(path)) for token in services for path in sorted(token.acl)]
     return [
-        {"path": path, "roleid": role_name(path), "type": "user", "ugid": token.user, "propagate": 1}
-        for token, path in granted
+        {"path": path, "roleid": role, "type": "token" if "!" in who else "user", "ugid": who, "propagate": 1}
+        for path, who, role in (*granted, *call.doorkeeper.accounts.granted())
     ]
 
 
@@ -88,6 +89,7 @@ def roles(call: Call) -> list[Row]:
         {"roleid": name, "privs": ",".join(sorted(rights)), "special": 1} for name, rights in built_in.items()
     ]
     own = {role_name(path): one.acl[path] for one in call.doorkeeper.services() for path in one.acl}
+    own |= call.doorkeeper.accounts.roles()
     return rows + [
         {"roleid": name, "privs": ",".join(sorted(rights)), "special": 0} for name, rights in own.items()
     ]

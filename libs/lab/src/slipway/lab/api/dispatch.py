@@ -9,6 +9,7 @@ import inspect
 import logging
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote
 
@@ -74,6 +75,7 @@ class Api:
         route = ROUTES.get(key)
         is_open = route is not None and route.is_open
         actor = _NOBODY if is_open else self._doorkeeper.identify(request)
+        actor = replace(actor, pool_of=self._machine.pools.of_guest)
         if order := self._machine.faults.take_call(ApiError, method, path):
             refused = Refused(order.message, status=order.status, is_empty=order.status in _PROXY_ERRORS)
             return as_refusal(refused)

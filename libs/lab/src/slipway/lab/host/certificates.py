@@ -69,6 +69,11 @@ class Certificates:
         """The cluster's CA."""
         return self.folder / f"{ROOT}.pem"
 
+    def files(self) -> dict[str, Path]:
+        """Return where the certificates lie, by their paths below `/etc/pve`; not all need to be there."""
+        own = {f"local/{name}.pem": self._path(name, "pem") for name in (OWN, PUT_THERE)}
+        return {f"{ROOT}.pem": self.authority_file, **own}
+
     def context(self) -> ssl.SSLContext:
         """Make the context of a server that shows the certificate alone, as pveproxy does."""
         name = self._shown()

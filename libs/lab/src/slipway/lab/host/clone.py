@@ -17,7 +17,7 @@ from slipway.lab.host import create, locks, migrate, options, snapshots, templat
 from slipway.lab.host.configs import Config
 from slipway.lab.host.machine import Machine
 from slipway.lab.host.tasks import Work
-from slipway.lab.problems import Refused
+from slipway.lab.problems import Refused, not_permitted
 
 NOT_COPIED = frozenset({"lock", "parent", "template"})
 
@@ -25,7 +25,10 @@ NOT_COPIED = frozenset({"lock", "parent", "template"})
 async def clone(machine: Machine, actor: Actor, vmid: int, params: Mapping[str, str]) -> str:
     """Check, lock both, and start the task; give its name."""
     newid = int(params["newid"])
-    actor.require(f"/vms/{newid}", "VM.Allocate")
+    pool = params.get("pool")
+    if pool is not None and pool not in machine.pools:
+        raise not_permitted(f"pool '{pool}' does not exist")
+    actor.in_pool(pool).require(f"/vms/{newid}", "VM.Allocate")
     if params.get("target", machine.node) != machine.node:
         _check_target(machine, vmid, params)
     present = machine.configs.get(vmid)
@@ -43,6 +46,8 @@ async def clone(machine: Machine, actor: Actor, vmid: int, params: Mapping[str, 
                 key: value for key, value in copied.items() if key not in options.volumes(copied)
             }
             machine.configs.put(newid, without_disks | {"lock": "create"})
+        if pool is not None:
+            machine.pools.add_guest(pool, newid)
     except BaseException:
         await locks.release(machine, vmid, "disk")
         raise

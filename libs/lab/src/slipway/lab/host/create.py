@@ -85,8 +85,8 @@ def _check(machine: Machine, actor: Actor, vmid: int, params: Mapping[str, str])
     pool = params.get("pool")
     if pool is not None and pool not in machine.pools:
         raise not_permitted(f"pool '{pool}' does not exist")
-    may_in_pool = pool is not None and actor.may(f"/pool/{pool}", "VM.Allocate")
-    if not may_in_pool and not actor.may(f"/vms/{vmid}", "VM.Allocate"):
+    actor = actor.in_pool(pool)
+    if not actor.may(f"/vms/{vmid}", "VM.Allocate"):
         raise not_permitted()
     is_unprivileged = params.get("unprivileged", "1") == "1"
     if not is_unprivileged:

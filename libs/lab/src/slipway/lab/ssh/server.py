@@ -1,5 +1,8 @@
 """The SSH server: root's login by password or key, one shell line a session.
 
+Beside the lab's own key, those of root's `authorized_keys` on the pretend host come in; where a key's line
+has `command=`, that is run instead of what is asked for (`forced`). Nobody may forward, or have a terminal.
+
 Not here: what a line does (`shell`). Guarantees: the host key is the one in the data folder; a session whose
 connection goes is ended, which hangs up on its command; nothing of the machine under the lab is reachable.
 """
@@ -10,6 +13,7 @@ import hmac
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import asyncssh
 
@@ -17,6 +21,7 @@ from slipway.lab.faults import LoginPrints, SshDropped, SshRefused
 from slipway.lab.faults.scope import Fault
 from slipway.lab.faults.standing import Faults
 from slipway.lab.gate import Gate
+from slipway.lab.ssh.forced import ForcedCommands, authorized
 from slipway.lab.ssh.shell import Shell
 
 CHUNK_BYTES = 64 * 1024
@@ -30,25 +35,28 @@ class Door:
     host_key: asyncssh.SSHKey
     password: str
     authorized: asyncssh.SSHKey
+    keys: Path
+    """Root's `authorized_keys` on the pretend host, read at each login; it may be missing."""
 
 
 class SshFront:
     """The listening socket and its connections."""
 
-    def __init__(self, shell: Shell, door: Door, faults: Faults, gate: Gate) -> None:
+    def __init__(self, shell: Shell, forced: ForcedCommands, door: Door, faults: Faults, gate: Gate) -> None:
         self._shell = shell
+        self._forced = forced
         self._door = door
         self._faults = faults
         self._gate = gate
         self._options: asyncssh.SSHServerConnectionOptions | None = None
         self._holding: asyncio.Task[None] | None = None
-        self._connections: set[asyncssh.SSHServerConnection] = set()
+        self._logins: dict[asyncssh.SSHServerConnection, _Login] = {}
         faults.listen(self._obey)
 
     async def start(self, host: str, port: int) -> int:
         """Listen; return the port that was taken."""
         self._options = asyncssh.SSHServerConnectionOptions(
-            server_factory=lambda: _Login(self._door, self._faults, self._connections),
+            server_factory=lambda: _Login(self._door, self._faults, self._logins),
             server_host_keys=[self._door.host_key],
             process_factory=self._serve,
             encoding=None,
@@ -66,7 +74,7 @@ class SshFront:
         await self._gate.close()
         if self._holding is not None:
             self._holding.cancel()
-        connections = list(self._connections)
+        connections = list(self._logins)
         self._drop_all()
         await asyncio.gather(*(one.wait_closed() for one in connections), return_exceptions=True)
 
@@ -77,14 +85,14 @@ class SshFront:
     async def _hold(self) -> None:
         """Pause open connections while the gate is frozen."""
         while True:
-            for connection in self._connections:
+            for connection in self._logins:
                 transport = connection._transport  # noqa: SLF001 - asyncssh has no way to stand still
                 if transport is not None:
                     (transport.pause_reading if self._gate.is_frozen() else transport.resume_reading)()
             await self._faults.changed()
 
     def _drop_all(self) -> None:
-        for connection in list(self._connections):
+        for connection in list(self._logins):
             connection.abort()
 
     def _obey(self, fault: Fault) -> None:
@@ -110,17 +118,21 @@ class SshFront:
                 pass
 
     async def _run(self, process: SshProcess) -> None:
-        line = process.command
+        line, login = process.command, self._logins.get(process.get_extra_info("connection"))
+        forced = login.forced if login is not None else None
         drop = self._faults.take(SshDropped, lambda fault: not fault.now and fault.match in (line or ""))
         streams = _SshStreams(process, self._gate, None if drop is None else drop.after_bytes)
-        if line is None:
+        if line is None and forced is None:
             line = (await process.stdin.read()).decode()
         if drop is not None and drop.after_bytes == 0:
             streams.cut()
         for order in self._faults.all(LoginPrints):
             await streams.out(order.text.encode())
             await streams.err(order.errors.encode())
-        code = await self._shell.run(line, streams)
+        if forced is not None:
+            code = await self._forced.run(forced, line, streams)
+        else:
+            code = await self._shell.run(line or "", streams)
         await self._gate.thawed()
         process.exit(code)
 
@@ -164,19 +176,21 @@ class _Login(asyncssh.SSHServer):
         self,
         door: Door,
         faults: Faults,
-        connections: set[asyncssh.SSHServerConnection],
+        logins: "dict[asyncssh.SSHServerConnection, _Login]",
     ) -> None:
+        self.forced: str | None = None
+        """What sshd runs instead of anything that is asked for, by the key's line."""
         self._door = door
         self._faults = faults
-        self._connections = connections
-        self._forget: Callable[[], None] = lambda: None
+        self._logins = logins
+        self._forget: Callable[[], object] = lambda: None
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         if self._faults.take(SshRefused):
             conn.abort()
             return
-        self._connections.add(conn)
-        self._forget = lambda: self._connections.discard(conn)
+        self._logins[conn] = self
+        self._forget = lambda: self._logins.pop(conn, None)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncssh's signature
         self._forget()
@@ -188,10 +202,20 @@ class _Login(asyncssh.SSHServer):
         return True
 
     def validate_password(self, username: str, password: str) -> bool:
+        self.forced = None
         return username == "root" and hmac.compare_digest(password.encode(), self._door.password.encode())
 
     def public_key_auth_supported(self) -> bool:
         return True
 
     def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
-        return username == "root" and key.public_data == self._door.authorized.public_data
+        if username != "root":
+            return False
+        self.forced = None
+        if key.public_data == self._door.authorized.public_data:
+            return True
+        options = authorized(self._door.keys, key)
+        if options is None:
+            return False
+        self.forced = options.get("command")
+        return True

@@ -4,6 +4,7 @@ The host is not the machine under the lab: no program of that machine can be rea
 unknown command is answered with bash's words and 127.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
 
 from slipway.lab.host.machine import Machine
@@ -15,13 +16,15 @@ from slipway.lab.ssh.words import BadLine, Command, parse
 Builtin = Callable[[Sequence[str], Streams], Awaitable[int]]
 NOT_FOUND = 127
 SYNTAX = 2
+_ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 
 
 class Shell:
     """Runs command lines."""
 
-    def __init__(self, machine: Machine, pct: Pct) -> None:
+    def __init__(self, machine: Machine, pct: Pct, run_script: Builtin) -> None:
         self._machine = machine
+        self._run_script = run_script
         self._builtins: dict[str, Builtin] = {
             "pct": pct.run,
             "echo": _echo,
@@ -35,6 +38,7 @@ class Shell:
             "cat": self._cat,
             "find": self._find,
             "lsusb": _lsusb,
+            "env": self._env,
             "sh": self._sh,
             "bash": self._sh,
         }
@@ -55,10 +59,17 @@ class Shell:
             code = await self._run_one(command, streams)
         return code
 
+    async def call(self, words: Sequence[str], streams: Streams) -> int:
+        """Run a program that the lab has, by its name and arguments."""
+        self._machine.remote_processes += 1
+        return await self._builtins[words[0]](words[1:], streams)
+
     async def _run_one(self, command: Command, streams: Streams) -> int:
         self._machine.remote_processes += 1
         redirected = Redirected(streams, command)
         words = command.words[1:] if command.words[0] == "exec" and len(command.words) > 1 else command.words
+        if _ASSIGNMENT.match(words[0]):
+            words = ["env", *words]
         builtin = self._builtins.get(words[0].removeprefix("/usr/sbin/").removeprefix("/usr/bin/"))
         if builtin is None:
             place = "No such file or directory" if "/" in words[0] else "command not found"
@@ -67,10 +78,19 @@ class Shell:
         return await builtin(words[1:], redirected)
 
     async def _sh(self, arguments: Sequence[str], streams: Streams) -> int:
+        if arguments[:1] in (["-s"], []):
+            return await self._run_script(["sh", *arguments], streams)
         if len(arguments) < 2 or arguments[0] not in ("-c", "-lc", "-ec"):  # noqa: PLR2004 - flag and line
             await streams.err(b"sh: the lab's shell runs only -c\n")
             return SYNTAX
         return await self.run(arguments[1], streams)
+
+    async def _env(self, arguments: Sequence[str], streams: Streams) -> int:
+        named = next((at for at, word in enumerate(arguments) if not _ASSIGNMENT.match(word)), len(arguments))
+        if list(arguments[named : named + 2]) not in (["sh", "-s"], ["bash", "-s"]):
+            await streams.err(b"env: the lab's shell sets variables for `sh -s` only\n")
+            return NOT_FOUND
+        return await self._run_script(["env", *arguments], streams)
 
     async def _realpath(self, arguments: Sequence[str], streams: Streams) -> int:
         return await paths.realpath(self._machine.folder / paths.FOLDER, arguments, streams)

@@ -1,13 +1,17 @@
 """`/api/v1/clusters`."""
 
 from http import HTTPStatus
+from secrets import token_hex
+from typing import Annotated
 from urllib.parse import quote
 
 from fastapi import APIRouter
+from fastapi import Query as QueryParameter
 from starlette.responses import Response
 
 from slipway.contracts.cluster_removal import ClusterRemoval, RemoveCluster
 from slipway.contracts.clusters import (
+    CheckCluster,
     Cluster,
     ClusterPage,
     ConfirmHostKey,
@@ -16,10 +20,23 @@ from slipway.contracts.clusters import (
     SetMaintenance,
     SetVmidRange,
 )
-from slipway.gateway.bodies import ClusterAccessBody, ClusterBody, HostKeyBody, VmidRangeBody
+from slipway.contracts.connections import AccessScript, GetAccessScript, NodeProbe, ProbeNode
+from slipway.gateway.bodies import (
+    ClusterAccessBody,
+    ClusterBody,
+    ConnectBody,
+    HostKeyBody,
+    ProbeBody,
+    ReconnectBody,
+    ScriptBody,
+    VmidRangeBody,
+)
 from slipway.gateway.clients import Inventory
 from slipway.gateway.http.answers import Cursor, IsPlan, Limit, NamePath, answer, passed_on
 from slipway.runtime.bus.client import Bus
+
+IsAnyway = Annotated[bool, QueryParameter(alias="anyway")]
+"""Whether a cluster is saved although checks fail; it is marked with them."""
 
 
 def clusters(bus: Bus, inventory: Inventory) -> APIRouter:
@@ -31,9 +48,10 @@ def clusters(bus: Bus, inventory: Inventory) -> APIRouter:
         return await passed_on(bus, ListClusters(limit=limit, cursor=cursor))
 
     @api.post("/clusters", status_code=HTTPStatus.CREATED, response_model=Cluster)
-    async def add_cluster(body: ClusterBody) -> Response:
-        added = await inventory.add_cluster(body)
-        return answer(added, status=HTTPStatus.CREATED, Location=f"/api/v1/clusters/{quote(added.id)}")
+    async def add_cluster(body: ClusterBody, *, is_anyway: IsAnyway = False) -> Response:
+        return _created(await inventory.add_cluster(body, is_anyway=is_anyway))
+
+    _add_connection(api, bus, inventory)
 
     @api.get("/clusters/{cluster}", response_model=Cluster)
     async def get_cluster(cluster: NamePath) -> Response:
@@ -47,9 +65,36 @@ def clusters(bus: Bus, inventory: Inventory) -> APIRouter:
     async def change_access(cluster: NamePath, body: ClusterAccessBody) -> Response:
         return answer(await inventory.change_access(cluster, body))
 
+    @api.post("/clusters/{cluster}/check", response_model=Cluster)
+    async def check_cluster(cluster: NamePath) -> Response:
+        return await passed_on(bus, CheckCluster(cluster=cluster))
+
     _add_vmid_range(api, bus)
     _add_nodes(api, bus)
     return api
+
+
+def _created(cluster: Cluster) -> Response:
+    return answer(cluster, status=HTTPStatus.CREATED, Location=f"/api/v1/clusters/{quote(cluster.id)}")
+
+
+def _add_connection(api: APIRouter, bus: Bus, inventory: Inventory) -> None:
+    @api.post("/clusters/probe", response_model=NodeProbe)
+    async def probe_node(body: ProbeBody) -> Response:
+        return await passed_on(bus, ProbeNode(**body.model_dump()))
+
+    @api.post("/clusters/connect", status_code=HTTPStatus.CREATED, response_model=Cluster)
+    async def connect_cluster(body: ConnectBody) -> Response:
+        return _created(await inventory.connect(body))
+
+    @api.post("/clusters/{cluster}/connect", response_model=Cluster)
+    async def reconnect_cluster(cluster: NamePath, body: ReconnectBody) -> Response:
+        return answer(await inventory.reconnect(cluster, body))
+
+    @api.post("/clusters/script", response_model=AccessScript)
+    async def access_script(body: ScriptBody) -> Response:
+        query = GetAccessScript(**body.model_dump(exclude={"id"}), id=body.id or token_hex(4))
+        return await passed_on(bus, query)
 
 
 def _add_vmid_range(api: APIRouter, bus: Bus) -> None:

@@ -60,6 +60,7 @@ def details(problem: Problem, status: HTTPStatus) -> Mapping[str, Any]:
         "correlation_id": current().correlation_id,
         "errors": [each.model_dump() for each in problem.errors],
         "details": dict(problem.details),
+        **({"checks": [each.model_dump(mode="json") for each in problem.checks]} if problem.checks else {}),
     }
 
 

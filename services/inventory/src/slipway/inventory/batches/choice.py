@@ -18,6 +18,7 @@ from slipway.contracts.values import JobState, Lifecycle
 from slipway.inventory.batches.rules import BatchCommand, shortened
 from slipway.inventory.batches.store import UNSUCCESSFUL, items_of
 from slipway.inventory.clusters.store import SeenNodes, seen_of
+from slipway.inventory.clusters.tiers import refuse_below
 from slipway.inventory.containers.claims import JobActive, active_jobs
 from slipway.inventory.containers.clauses import clause_of
 from slipway.inventory.containers.lifecycle import Trigger, advance, refuse_unless_it_lives
@@ -111,6 +112,7 @@ class _Check:
     def choice(self, index: int, row: Row[Any]) -> Choice:
         """Return what a new job would do with a container."""
         try:
+            refuse_below(row.cluster_tier, self.command.kind, cluster=row.cluster)
             _refuse_busy(row, self.active.get(row.id), self.command.kind)
             self.refuse_impossible(row)
         except (Rejected, Unavailable) as error:

@@ -13,6 +13,7 @@ from slipway.contracts.cluster_removal import ClusterRemoval, RemoveCluster
 from slipway.contracts.clusters import (
     AddCluster,
     ChangeClusterAccess,
+    CheckCluster,
     Cluster,
     ClusterAccess,
     ClusterPage,
@@ -37,6 +38,7 @@ from slipway.inventory.clusters.use_cases import (
     ClusterBusy,
     decide_access,
     decide_addition,
+    decide_check,
     decide_host_key,
     decide_maintenance,
     decide_observation,
@@ -78,7 +80,8 @@ class ClusterHandlers:
         spec = rules.normal(query.spec)
         await self.identities.refuse_taken(spec)
         opened = self._received(query.secrets, owner=spec.name)
-        facts = await self._test(TestCluster(spec=spec, secrets=ClusterSecrets()), opened)
+        test = TestCluster(spec=spec, secrets=ClusterSecrets(), is_anyway=query.is_anyway)
+        facts = await self._test(test, opened)
         cluster = await self.identities.home_of(facts.identity) or new_id()
         secrets = self._sealed(opened, owner=cluster)
 
@@ -123,10 +126,18 @@ class ClusterHandlers:
         await self.unit.run(call, lambda tx: decide_host_key(tx, cluster.id, query.node, access, facts))
         return await self.store.get(cluster.id)
 
+    async def check(self, query: CheckCluster, call: Call) -> Cluster:
+        """Test a cluster as it is stored."""
+        cluster = await self.store.stored(query.cluster)
+        test = _test_of(cluster, cluster.spec, needs_ssh=True).model_copy(update={"is_anyway": True})
+        facts = await self._test(test, self._opened(cluster))
+        await self.unit.run(call, lambda tx: decide_check(tx, cluster.id, facts))
+        return (await self._shown(cluster.id)).model_copy(update={"checks": facts.checks})
+
     async def change_access(self, query: ChangeClusterAccess, call: Call) -> Cluster:
         """Try another way to reach a cluster, then save it."""
         cluster = await self.store.stored(query.cluster)
-        changes = rules.changes_of(query)
+        changes = rules.changes_of(query, cluster.spec)
         spec = cluster.spec.model_copy(update=dict(changes))
         new = self._received(query.secrets, owner=query.cluster)
         stay = rules.stored_secrets(spec, cluster.secrets, new)
@@ -151,7 +162,7 @@ class ClusterHandlers:
         except IntegrityError:
             await self.identities.refuse_other(facts.identity, own=cluster.id)
             raise
-        return await self.store.get(cluster.id)
+        return (await self.store.get(cluster.id)).model_copy(update={"checks": facts.checks})
 
     async def _shown(self, cluster: Id) -> Cluster:
         return self.looks.cluster(await self.store.get(cluster))

@@ -1,11 +1,15 @@
 """Which cluster a cluster is: its name, how it is reached, and what it is. No two have one of them."""
 
 import contextlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 
 from slipway.contracts.clusters import ClusterSpec
+from slipway.contracts.connections import TOKEN_PATTERN
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict
 from slipway.inventory.clusters.rules import normal
@@ -21,6 +25,16 @@ class ClusterExists(Conflict):
     """There is a cluster of that name, or this very cluster under another one."""
 
     code = "cluster.exists"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownClusters:
+    """Clusters by identity."""
+
+    names: Mapping[str, str]
+    """Those that Slipway has."""
+    ids: Mapping[str, str]
+    """Of removed ones, the id under which the token script made their access."""
 
 
 class ClusterIdentities:
@@ -68,12 +82,29 @@ class ClusterIdentities:
         if name is not None:
             raise _same_cluster(name, "endpoint", _SAME_CA)
 
+    async def known(self, own: Id = "") -> KnownClusters:
+        """Return which clusters there are and were, but for one's own."""
+        async with self._database.autocommit() as tx:
+            rows = (await tx.execute(select(clusters).where(clusters.c.id != own))).all()
+        tokens = {row.identity: row.spec.get("token_id") for row in rows if row.removed_at is not None}
+        ids = {identity: access_id(token) for identity, token in tokens.items() if identity}
+        return KnownClusters(
+            names={row.identity: row.name for row in rows if row.identity and row.removed_at is None},
+            ids={identity: made for identity, made in ids.items() if made},
+        )
+
     async def learn(self, cluster: Id, identity: str) -> None:
         """Store what a cluster of before is; one that was added twice keeps it once."""
         learned = update(clusters).where(clusters.c.id == cluster, clusters.c.identity.is_(None), STAYS)
         with contextlib.suppress(IntegrityError):
             async with self._database.begin() as tx:
                 await tx.execute(learned.values(identity=identity))
+
+
+def access_id(token_id: str | None) -> str | None:
+    """Return the id under which the token script made a token; None: it did not make it."""
+    match = re.fullmatch(TOKEN_PATTERN, token_id or "")
+    return match["id"] if match else None
 
 
 def name_taken(name: str) -> ClusterExists:

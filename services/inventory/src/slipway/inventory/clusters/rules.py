@@ -6,7 +6,9 @@ from types import MappingProxyType
 
 from slipway.contracts.cluster_facts import ClusterFacts
 from slipway.contracts.clusters import ChangeClusterAccess, ClusterSpec, MemberEndpoint, SshNode
+from slipway.contracts.connections import NodeLogin
 from slipway.contracts.problems import Conflict, FieldError, Invalid
+from slipway.contracts.tiers import Tier
 from slipway.inventory.faults import at, refuse
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
@@ -14,6 +16,8 @@ _ENDPOINT = re.compile(
     r"https://(?P<host>[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::(?P<port>[0-9]{1,5}))?/?",
     re.IGNORECASE,
 )
+_NAME_FORM = "1 to 63 small letters, digits and hyphens: Slipway's own name of it, for selections."
+_HOST_KEY_FORM = "One line of OpenSSH's form: ssh-ed25519 AAAA..."
 _API_PORT = 8006
 _MOST_ENDPOINTS = 32
 """As many as a Proxmox cluster may have nodes."""
@@ -64,9 +68,28 @@ def check(spec: ClusterSpec, secrets: Collection[str]) -> None:
         raise ClusterInvalid(f"The cluster can't be as described: {text}", errors=errors)
 
 
-def changes_of(query: ChangeClusterAccess) -> Mapping[str, object]:
+def check_login(name: str, login: NodeLogin, api_port: int) -> None:
+    """Refuse a node's login that can't be tried; all faults together."""
+    errors = [fault for fault in _of_node(SshNode(**dict(login))) if fault.field != "host_key"]
+    if not _NAME.fullmatch(name):
+        errors.insert(0, FieldError(field="name", message=_NAME_FORM))
+    if not _HOST_KEY.fullmatch(login.host_key):
+        errors.append(FieldError(field="host_key", message=_HOST_KEY_FORM))
+    if not 1 <= api_port <= _LAST_PORT:
+        errors.append(FieldError(field="api_port", message=f"1 to {_LAST_PORT}."))
+    refuse(ClusterInvalid, errors)
+
+
+def endpoint_of(address: str, port: int) -> str:
+    """Return the endpoint of an API."""
+    return f"https://{f'[{address}]' if ':' in address else address}:{port}"
+
+
+def changes_of(query: ChangeClusterAccess, spec: ClusterSpec) -> Mapping[str, object]:
     """Return the changes of a cluster's description; a field that replaces another one clears it."""
     changes = {name: value for name, value in query if name in ClusterSpec.model_fields and value is not None}
+    if query.nodes is not None:
+        changes["nodes"] = {**spec.nodes, **query.nodes}
     gone = {other: None for name, other in _INSTEAD.items() if name in changes and other not in changes}
     return {**gone, **changes}
 
@@ -94,7 +117,7 @@ def member_endpoints(
     port = int((match["port"] if match else None) or _API_PORT)
     return tuple(
         MemberEndpoint(
-            endpoint=f"https://{f'[{address}]' if ':' in address else address}:{port}",
+            endpoint=endpoint_of(address, port),
             tls_fingerprint=fingerprint,
         )
         for address, fingerprint in nodes
@@ -103,7 +126,7 @@ def member_endpoints(
 
 def changes_ssh(changes: Collection[str], secrets: Collection[str]) -> bool:
     """Return whether a change is about the SSH login, which then has to work; a new token needs none."""
-    return bool({"ssh_username", "ssh_port"} & set(changes) or _SSH & set(secrets))
+    return bool({"ssh_username", "ssh_port", "tier", "nodes"} & set(changes) or _SSH & set(secrets))
 
 
 def refuse_another(before: str | None, now: str | None, accepted: str | None, *, name: str) -> None:
@@ -131,7 +154,7 @@ def refuse_another(before: str | None, now: str | None, accepted: str | None, *,
 def stored_secrets(spec: ClusterSpec, stored: Collection[str], new: Collection[str]) -> frozenset[str]:
     """Return the stored secrets that are still needed beside new ones."""
     gone = {"password"} if spec.token_id is not None else {"token_secret"}
-    if _SSH & set(new):
+    if _SSH & set(new) or not spec.tier.uses_ssh:
         gone |= _SSH
     return frozenset(stored) - gone - frozenset(new)
 
@@ -176,7 +199,7 @@ def _faults(spec: ClusterSpec, secrets: Collection[str]) -> Iterator[FieldError]
     if not _NAME.fullmatch(spec.name):
         yield FieldError(
             field="name",
-            message="1 to 63 small letters, digits and hyphens: Slipway's own name of it, for selections.",
+            message=_NAME_FORM,
         )
     yield from _of_endpoints(spec)
     if (spec.token_id is None) == (spec.username is None):
@@ -186,8 +209,15 @@ def _faults(spec: ClusterSpec, secrets: Collection[str]) -> Iterator[FieldError]
         yield FieldError(field="token_secret", message="The token needs its secret.")
     elif spec.username is not None and "password" not in secrets:
         yield FieldError(field="password", message="The user needs its password.")
-    if not _SSH & set(secrets):
-        message = "Give ssh.password or ssh.private_key: parts of the work need pct."
+    has_ssh = bool(_SSH & set(secrets))
+    if spec.tier.uses_ssh and not has_ssh:
+        message = (
+            "Give ssh.password or ssh.private_key: parts of the work need pct. Without SSH, add it with tier "
+            f"{Tier.OBSERVE} or {Tier.OPERATE}."
+        )
+        yield FieldError(field="ssh", message=message)
+    elif has_ssh and not spec.tier.uses_ssh:
+        message = f"At tier {spec.tier} there is no SSH access: leave it out, or send tier {Tier.FULL}."
         yield FieldError(field="ssh", message=message)
     if not _USERNAME.fullmatch(spec.ssh_username):
         yield FieldError(field="ssh.username", message="A user's name on the node: root.")
@@ -211,8 +241,7 @@ def _of_endpoints(spec: ClusterSpec) -> Iterator[FieldError]:
 
 def _of_node(node: SshNode) -> Iterator[FieldError]:
     if node.host_key is not None and not _HOST_KEY.fullmatch(node.host_key):
-        message = "One line of OpenSSH's form: ssh-ed25519 AAAA..."
-        yield FieldError(field="host_key", message=message)
+        yield FieldError(field="host_key", message=_HOST_KEY_FORM)
     if node.address is not None and not _is_address(node.address):
         yield FieldError(field="address", message="A host's name or IP address.")
     if node.port is not None and not 1 <= node.port <= _LAST_PORT:

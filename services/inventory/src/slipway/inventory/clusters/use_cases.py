@@ -81,14 +81,25 @@ def decide_addition(
         "created_at": now(),
         "identity": facts.identity,
         "removed_at": None,
+        "failed_checks": list(facts.failed_checks),
     }
     seen = sorted(facts.nodes, key=lambda each: each.node)
     return Decision(
-        reply=cluster_of({"id": cluster, **row}, SeenNodes(nodes=tuple(seen))),
+        reply=cluster_of({"id": cluster, **row, "checks": facts.checks}, SeenNodes(nodes=tuple(seen))),
         writes=[upsert_cluster(cluster, row), *(store_facts(cluster, each) for each in facts.nodes)],
         events=[_fact(ClusterAdded(id=cluster, name=spec.name), "added")],
-        audit=[AuditNote(action="cluster.add", target=cluster, details={"name": spec.name})],
+        audit=[AuditNote(action="cluster.add", target=cluster, details=_tested(spec.name, facts))],
     )
+
+
+async def decide_check(tx: AsyncConnection, cluster: Id, facts: ClusterFacts) -> Decision[Id]:
+    """Store what a test of a cluster as it is has come to: its marks and, if it went through, its facts."""
+    row = await find_cluster(tx, cluster, for_update=True)
+    note = AuditNote(action="cluster.check", target=row.id, details=_tested(row.name, facts))
+    if facts.failed_checks:
+        writes = [update_cluster(row.id, failed_checks=list(facts.failed_checks))]
+        return Decision(reply=row.id, writes=writes, audit=[note])
+    return await _changed(tx, row, {}, row.secrets, facts, note=note)
 
 
 async def decide_vmid_range(tx: AsyncConnection, cluster: str, vmids: VmidRange | None) -> Decision[Id]:
@@ -197,6 +208,12 @@ async def decide_removal(tx: AsyncConnection, request: RemoveCluster) -> Decisio
     )
 
 
+def _tested(name: str, facts: ClusterFacts) -> Mapping[str, str]:
+    """Return an audit entry's details of a test."""
+    failed = ", ".join(facts.failed_checks)
+    return {"name": name} | ({"failed_checks": failed} if failed else {})
+
+
 async def _changed(
     tx: AsyncConnection,
     row: Row[Any],
@@ -218,6 +235,7 @@ async def _changed(
         secrets=dict(secrets),
         version=facts.version,
         offered_host_keys=dict(facts.offered_host_keys),
+        failed_checks=list(facts.failed_checks),
     )
     return Decision(
         reply=row.id,

@@ -15,6 +15,7 @@ from slipway.contracts.jobs import RunJob, Target
 from slipway.contracts.message import Id
 from slipway.contracts.templates import GetTemplate, Manifest
 from slipway.inventory.clusters.store import ClusterStore, StoredCluster
+from slipway.inventory.clusters.tiers import refuse_below
 from slipway.inventory.containers import defaults, placement, validation
 from slipway.inventory.containers.claims import claim_names, claim_vmids
 from slipway.inventory.containers.store import NewContainer, Secret, insert_containers
@@ -51,6 +52,7 @@ class Creations:
         """Return as many new containers as requested, each with an id, a place and secrets of its own."""
         validation.check_source(request.spec)
         cluster = await self.clusters.stored(request.spec.cluster)
+        refuse_below(cluster.spec.tier, JobKind.CREATE, cluster=cluster.spec.name)
         name = request.spec.template
         template = await self.bus.ask(GetTemplate(name=name)) if name else None
         manifest = template.manifest if template else None

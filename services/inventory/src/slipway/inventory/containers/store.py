@@ -89,8 +89,9 @@ class ContainerStore:
 
 
 def with_cluster() -> Select[Any]:
-    """Select containers with the name of their cluster, as `cluster`."""
-    return select(containers, clusters.c.name.label("cluster")).join(clusters)
+    """Select containers with the name of their cluster, as `cluster`, and its tier, as `cluster_tier`."""
+    tier = clusters.c.spec["tier"].astext.label("cluster_tier")
+    return select(containers, clusters.c.name.label("cluster"), tier).join(clusters)
 
 
 async def container_row(tx: AsyncConnection, container: Id, *, for_update: bool = False) -> Row[Any]:

@@ -30,6 +30,7 @@ from slipway.contracts.values import (
     Power,
 )
 from slipway.inventory.clusters.store import is_removed
+from slipway.inventory.clusters.tiers import refuse_below
 from slipway.inventory.containers.claims import HostnameTaken, claim_names, refuse_busy
 from slipway.inventory.containers.configs import NAME_TAKEN, is_newer, with_config
 from slipway.inventory.containers.lifecycle import HOLDING, Trigger, moved, refuse_deleted
@@ -54,6 +55,7 @@ log = get_logger()
 async def decide_deletion(tx: AsyncConnection, request: DeleteContainer) -> Decision[Accepted]:
     """Delete a container."""
     row = await container_row(tx, request.container, for_update=True)
+    refuse_below(row.cluster_tier, JobKind.DELETE, cluster=row.cluster)
     cancel = f"to cancel it and remove what it made: DELETE /api/v1/containers/{row.id}?cancel=true"
     is_created = Lifecycle(row.lifecycle) is Lifecycle.CREATING
     await refuse_busy(tx, row.id, JobKind.DELETE, cancel if is_created else "wait for its end")

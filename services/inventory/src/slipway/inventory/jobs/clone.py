@@ -10,6 +10,7 @@ from slipway.contracts.job_kinds import CloneArgs, JobKind
 from slipway.contracts.jobs import RequestJob, RunJob
 from slipway.contracts.message import Id
 from slipway.contracts.values import Lifecycle
+from slipway.inventory.clusters.tiers import refuse_below
 from slipway.inventory.containers.claims import claim_names, claim_vmids, refuse_busy
 from slipway.inventory.containers.create import registered
 from slipway.inventory.containers.defaults import copied
@@ -44,6 +45,7 @@ async def decide_clone(
         JobActive: if a job works on the source.
     """
     row = await container_row(tx, request.container, for_update=True)
+    refuse_below(row.cluster_tier, JobKind.CLONE, cluster=row.cluster)
     await refuse_busy(tx, row.id, JobKind.CLONE)
     refuse_unless_it_lives(Lifecycle(row.lifecycle), request.kind)
     source, args = target_of(row), request.args_as(CloneArgs)

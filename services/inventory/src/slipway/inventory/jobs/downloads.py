@@ -6,6 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.cluster_facts import NodeFacts
+from slipway.contracts.clusters import ClusterSpec
 from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.containers import Accepted, JobRef
 from slipway.contracts.form_facts import DownloadAccepted, DownloadOsTemplate
@@ -13,7 +14,8 @@ from slipway.contracts.job_kinds import JobKind, OsTemplateDownloadArgs
 from slipway.contracts.jobs import RunJob, Target
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Invalid
-from slipway.inventory.clusters.store import ClusterStore, StoredCluster
+from slipway.inventory.clusters.store import ClusterStore, StoredCluster, find_cluster
+from slipway.inventory.clusters.tiers import refuse_below
 from slipway.inventory.containers import archives
 from slipway.inventory.containers.claims import JobActive
 from slipway.inventory.containers.defaults import FactsMissing, NodeUnknown, free_of
@@ -41,6 +43,7 @@ class Downloads:
     async def propose(self, request: DownloadOsTemplate) -> Proposal[DownloadAccepted]:
         """Return the download of an archive that a node offers."""
         cluster = await self.clusters.stored(request.cluster)
+        refuse_below(cluster.spec.tier, JobKind.OS_TEMPLATE_DOWNLOAD, cluster=cluster.spec.name)
         node, archive = _offered(request, cluster)
         args = OsTemplateDownloadArgs(
             node=node.node, template=archive, storage=_storage(request.storage, node)
@@ -73,6 +76,8 @@ async def decide_download(
     if active is not None:
         raise JobActive(f"Job {active} downloads {args.template} to {target.node} now.", job=active)
     if retry_of is not None:
+        row = await find_cluster(tx, target.cluster)
+        refuse_below(ClusterSpec.model_validate(row.spec).tier, command.kind, cluster=row.name)
         command = _command(target.cluster, target.cluster_name, args)
         command = command.model_copy(update={"retry_of": retry_of})
     return Decision(reply=accepted(command), commands=[command])

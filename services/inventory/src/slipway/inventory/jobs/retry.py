@@ -12,6 +12,7 @@ from slipway.contracts.jobs import RetryJob, RunJob, RunRecord, Target
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict
 from slipway.contracts.values import JobState, Lifecycle
+from slipway.inventory.clusters.tiers import refuse_below
 from slipway.inventory.containers.claims import claim_names, claim_vmids, refuse_busy, refuse_vmid_in_use
 from slipway.inventory.containers.lifecycle import Trigger, first_step, refuse_unless_it_lives
 from slipway.inventory.containers.store import container_row, target_of, update_container
@@ -57,6 +58,7 @@ async def decide_retry(
     if not before.kind.has_container:
         return await decide_download(tx, before, retry_of=old.id)
     row = await container_row(tx, old.container_id, for_update=True)
+    refuse_below(row.cluster_tier, JobKind(old.kind), cluster=row.cluster)
     await refuse_busy(tx, row.id)
     if before.kind.creates_container and old.is_outdated:
         # A deletion removed the secrets; a later job of the container has the newer step to begin with.

@@ -20,6 +20,7 @@ from slipway.contracts.jobs import (
 from slipway.contracts.message import Id
 from slipway.contracts.values import JobState, Lifecycle
 from slipway.inventory.clusters.store import ClusterStore
+from slipway.inventory.clusters.tiers import refuse_below
 from slipway.inventory.containers.claims import claim_names, claim_vmids, lock_names, refuse_busy
 from slipway.inventory.containers.defaults import VmidTaken
 from slipway.inventory.containers.host_check import HostCheck
@@ -131,6 +132,7 @@ class JobRequests:
 async def decide_request(tx: AsyncConnection, request: RequestJob, gone: Gone) -> Decision[Accepted]:
     """Do something with a container that exists."""
     row = await container_row(tx, request.container, for_update=True)
+    refuse_below(row.cluster_tier, request.kind, cluster=row.cluster)
     await refuse_busy(tx, row.id, request.kind)
     refuse_unless_it_lives(Lifecycle(row.lifecycle), request.kind)
     hostname = request.args.values().get("hostname")

@@ -1,5 +1,6 @@
 """Convert a host's error in a connection test into the input that is wrong."""
 
+from collections.abc import Iterable
 from datetime import timedelta
 
 from slipway.contracts.clusters import ClusterSpec
@@ -33,6 +34,12 @@ class PrivilegeMissing(Invalid):
     """The token or user lacks a privilege that Slipway needs."""
 
     code = "cluster.privilege-missing"
+
+
+class PrivilegeSurplus(Invalid):
+    """The token or user may do more than the tier says."""
+
+    code = "cluster.privilege-surplus"
 
 
 class NotProxmox(Invalid):
@@ -92,3 +99,13 @@ def privilege_missing(spec: ClusterSpec, what: str) -> PrivilegeMissing:
     field = "token_id" if spec.token_id else "username"
     message = f"{spec.token_id or spec.username} {what}. Give it a role with these privileges."
     return PrivilegeMissing(message, errors=[FieldError(field=field, message=message)])
+
+
+def privilege_surplus(spec: ClusterSpec, surplus: Iterable[str]) -> PrivilegeSurplus:
+    """Return the error that the token or user may do more than its cluster's tier."""
+    field = "token_id" if spec.token_id else "username"
+    message = (
+        f"{spec.token_id or spec.username} may do more than tier {spec.tier}: {', '.join(surplus)}. Make the "
+        f"token anew with TIER={spec.tier}, or send the tier that it has."
+    )
+    return PrivilegeSurplus(message, errors=[FieldError(field=field, message=message)])

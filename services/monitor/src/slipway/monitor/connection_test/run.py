@@ -8,20 +8,22 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
+from slipway.contracts.checks import CheckName
 from slipway.contracts.cluster_facts import ClusterFacts
 from slipway.contracts.clusters import ClusterSpec, TestCluster
 from slipway.contracts.problems import FieldError, SlipwayError
-from slipway.monitor.access import NEEDED_PRIVILEGES, Secrets, open_secrets
-from slipway.monitor.connection_test import endpoints, ssh_logins
+from slipway.monitor.access import Secrets, missing_privileges, open_secrets, surplus_privileges
+from slipway.monitor.connection_test import checks, endpoints, ssh_logins
 from slipway.monitor.connection_test.input_errors import (
     NodeNotThere,
     NotProxmox,
     as_input_error,
     privilege_missing,
+    privilege_surplus,
     unreachable,
 )
 from slipway.monitor.facts import certificates, reader
@@ -39,6 +41,16 @@ NODE_TIMEOUT = timedelta(seconds=7)
 """A node that is away leaves time for another endpoint before it, and for new ones after it."""
 
 
+@dataclass(slots=True)
+class Progress:
+    """How far a test has come."""
+
+    check: CheckName = CheckName.REACHABLE
+    """The one that is being made."""
+    facts: ClusterFacts = field(default_factory=lambda: ClusterFacts(version="", nodes=()))
+    """What was seen so far."""
+
+
 @dataclass(frozen=True, slots=True)
 class ConnectionTest:
     """Tests clusters."""
@@ -48,19 +60,35 @@ class ConnectionTest:
     unreadable: NoteUnreadable = ignore_unreadable
 
     async def run(self, query: TestCluster) -> ClusterFacts:
-        """Connect to the cluster over API and SSH and return its facts."""
+        """Connect to the cluster over API and SSH; return its facts, with what became of each check."""
+        progress = Progress()
+        try:
+            facts = await self._tested(query, progress)
+        except SlipwayError as error:
+            error.checks = checks.of_error(error, progress.check)
+            if not query.is_anyway:
+                raise
+            return progress.facts.model_copy(update={"checks": error.checks})
+        is_ssh_tried = query.spec.tier.uses_ssh
+        return facts.model_copy(
+            update={"checks": checks.of_facts(facts, query.spec, is_ssh_tried=is_ssh_tried)}
+        )
+
+    async def _tested(self, query: TestCluster, progress: Progress) -> ClusterFacts:
         spec = query.spec
         secrets = open_secrets(self.sealer, query.secrets, owner=spec.name)
         ssh_logins.check_key(secrets)
         try:
             async with asyncio.timeout(DEADLINE_SECONDS), AsyncExitStack() as stack:
-                return await self._read(query, secrets, stack)
+                return await self._read(query, secrets, stack, progress)
         except TimeoutError as error:
             raise unreachable(spec, f"no complete answer within {DEADLINE_SECONDS:g} s") from error
         except SlipwayError as error:
             raise await as_input_error(error, spec) from error
 
-    async def _read(self, query: TestCluster, secrets: Secrets, stack: AsyncExitStack) -> ClusterFacts:
+    async def _read(
+        self, query: TestCluster, secrets: Secrets, stack: AsyncExitStack, progress: Progress
+    ) -> ClusterFacts:
         access = api_access(query.spec, secrets, query.members)
         api = ProxmoxApi(
             # A new cluster is tested at the endpoint of the request, a known one at any of its endpoints.
@@ -71,7 +99,9 @@ class ConnectionTest:
         )
         stack.push_async_callback(api.aclose)
         version = await _version(api, query.spec)
+        progress.check = CheckName.PRIVILEGES
         _require(await api.permissions(), query.spec)
+        progress.check = CheckName.NODES
         members = await api.cluster_status()
         spec = _of_members(query, {member.name for member in members if member.type == "node"})
         addresses = {member.name: member.ip for member in members if member.ip}
@@ -82,27 +112,30 @@ class ConnectionTest:
             reader.read(
                 api,
                 shells,
-                without_shell=_without_shell(secrets),
+                without_shell=_without_shell(spec, secrets),
                 node_timeout=NODE_TIMEOUT,
                 reads_devices=False,
             ),
-            ssh_logins.try_logins(spec, secrets, members, shells),
+            ssh_logins.try_logins(spec, secrets, members if spec.tier.uses_ssh else (), shells),
         )
-        _require_one(readings, spec)
-        if query.needs_ssh:
-            ssh_logins.refuse_if_none_works(spec, secrets, tries)
         identity = _identity(members, readings)
-        shown = tuple(each.facts.tls_fingerprint for each in readings if each.facts.tls_fingerprint)
-        reached = endpoints.ReachedCluster(
-            access=replace(access, believed=shown), members=members, identity=identity
-        )
-        await endpoints.refuse_unusable(query, reached, record=self.record)
-        return ClusterFacts(
+        facts = progress.facts = ClusterFacts(
             version=version.version,
             nodes=ssh_logins.with_failed_logins((each.facts for each in readings), tries),
             offered_host_keys=ssh_logins.offered_keys(tries),
             identity=identity,
         )
+        _require_one(readings, spec)
+        progress.check = CheckName.SSH
+        if query.needs_ssh and spec.tier.uses_ssh:
+            ssh_logins.refuse_if_none_works(spec, secrets, tries)
+        progress.check = CheckName.ENDPOINTS
+        shown = tuple(each.facts.tls_fingerprint for each in readings if each.facts.tls_fingerprint)
+        reached = endpoints.ReachedCluster(
+            access=replace(access, believed=shown), members=members, identity=identity
+        )
+        await endpoints.refuse_unusable(query, reached, record=self.record)
+        return facts
 
 
 async def _version(api: ProxmoxApi, spec: ClusterSpec) -> Version:
@@ -129,16 +162,21 @@ def _of_members(query: TestCluster, nodes: AbstractSet[str]) -> ClusterSpec:
     return query.spec.model_copy(update={"nodes": there})
 
 
-def _without_shell(secrets: Secrets) -> str:
+def _without_shell(spec: ClusterSpec, secrets: Secrets) -> str | None:
+    if not spec.tier.uses_ssh:
+        return None
     if secrets.keys() & {"ssh_password", "ssh_private_key"}:
         return "Its SSH host key is not confirmed: compare the offered one and add it to the cluster."
     return "No SSH login was given: a private key or a password is needed."
 
 
 def _require(held: Mapping[str, Iterable[str]], spec: ClusterSpec) -> None:
-    missing = sorted(NEEDED_PRIVILEGES.difference(*held.values()))
+    missing = missing_privileges(spec.tier, held)
     if missing:
         raise privilege_missing(spec, f"lacks {', '.join(missing)}")
+    surplus = surplus_privileges(spec.tier, held)
+    if surplus:
+        raise privilege_surplus(spec, surplus)
 
 
 def _require_one(readings: Sequence[reader.NodeReading], spec: ClusterSpec) -> None:

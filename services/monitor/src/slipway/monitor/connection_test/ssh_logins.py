@@ -17,11 +17,11 @@ from slipway.proxmox.access import NodeAccess
 from slipway.proxmox.answers import ClusterMember
 from slipway.proxmox.errors import AccessRefused, HostKeyMismatch
 from slipway.proxmox.links import refuse_unreadable_key, scan_host_key
+from slipway.proxmox.login import PctMissing, check_login
 from slipway.proxmox.ssh import NodeShell
 
 LOGIN_TIMEOUT = timedelta(seconds=8)
 SCAN_TIMEOUT = timedelta(seconds=4)
-_WHO = ("sh", "-c", "command -v pct && hostname")
 
 
 class SshKeyInvalid(Invalid):
@@ -34,12 +34,6 @@ class SshUnusable(Invalid):
     """The SSH login works on no node of the cluster."""
 
     code = "cluster.ssh-unusable"
-
-
-class PctMissing(Invalid):
-    """The login works, but the machine has no `pct`."""
-
-    code = "ssh.pct-missing"
 
 
 class AnotherNode(Invalid):
@@ -174,12 +168,7 @@ async def _with_offered_key(spec: ClusterSpec, secrets: Secrets, login: Login) -
 
 async def _look_in(shell: NodeShell) -> None:
     """Raise unless the login is root's on the expected node."""
-    completed = await shell.run(_WHO, timeout=LOGIN_TIMEOUT)
-    if completed.exit_code != 0:
-        raise PctMissing(
-            f"The SSH login to {shell.node} finds no `pct`; it must be root's on a Proxmox node."
-        )
-    name = completed.stdout.split()[-1].partition(".")[0]
+    name = (await check_login(shell, timeout=LOGIN_TIMEOUT)).hostname
     if name.lower() != shell.node.lower():
         raise AnotherNode(f"The SSH login to {shell.node} ends on a machine that calls itself {name}.")
 

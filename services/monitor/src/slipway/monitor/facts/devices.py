@@ -20,6 +20,8 @@ COMMAND: Final = (
 )
 """Character devices, mounts and what USB devices call themselves, with an empty line between them."""
 COMMAND_LINE: Final = shlex.join(COMMAND)
+_SEPARATORS = 2
+"""Empty lines in its output."""
 TIMEOUT = timedelta(seconds=8)
 MOST = 200
 """Of devices and of folders: a node may have thousands of mounts."""
@@ -55,7 +57,7 @@ Found = tuple[tuple[DeviceFact, ...], tuple[FolderFact, ...]]
 async def read(shell: NodeShell) -> Found:
     """Return devices and mounted folders of a node; raise if it can't be asked."""
     completed = await shell.run(COMMAND, timeout=TIMEOUT)
-    if "/dev/null" not in completed.stdout.splitlines():
+    if completed.stdout.splitlines().count("") < _SEPARATORS:
         cause = " ".join(completed.stderr.split())[:200] or f"exit code {completed.exit_code}"
         raise NoDeviceList(f"{shell.node} does not list its devices over SSH: {cause}.")
     return parse(completed.stdout)
@@ -63,9 +65,14 @@ async def read(shell: NodeShell) -> Found:
 
 def parse(output: str) -> Found:
     """Read the command's output; what is not understood is left out."""
-    paths, mounts, usb = (*output.split("\n\n", 2), "", "")[:3]
-    names = dict(_usb_names(usb.splitlines()))
-    return tuple(_devices(paths.splitlines(), names))[:MOST], tuple(_folders(mounts.splitlines()))[:MOST]
+    sections: list[list[str]] = [[]]
+    for line in output.splitlines():
+        if line:
+            sections[-1].append(line)
+        else:
+            sections.append([])
+    paths, mounts, usb = (*sections, [], [])[:3]
+    return tuple(_devices(paths, dict(_usb_names(usb))))[:MOST], tuple(_folders(mounts))[:MOST]
 
 
 def _devices(paths: Iterable[str], names: dict[str, str]) -> Iterator[DeviceFact]:

@@ -42,7 +42,7 @@ def with_last_known(facts: NodeFacts, last: NodeFacts | None) -> NodeFacts:
         return facts
     parts_at = {**last.parts_at, **facts.parts_at}
     if not facts.is_online:
-        fresh = {"is_online", "is_ssh_usable", "ssh_problem", "observed_at", "vmids"}
+        fresh = {"is_online", "is_ssh_usable", "ssh_problem", "ssh_limits", "observed_at", "vmids"}
         changes = {name: getattr(facts, name) for name in fresh}
         return last.model_copy(update={**changes, "parts_at": parts_at})
     stale = {name for part, names in FIELDS_OF_PART.items() if part not in facts.parts_at for name in names}

@@ -86,7 +86,7 @@ class NodeFactsPoller:
         for reading in readings:
             self._lasting.note(reading.facts)
             await self._take(reading)
-        is_usable = all(reading.facts.is_ssh_usable for reading in readings)
+        is_usable = all(reading.facts.ssh_problem is None for reading in readings)
         self._is_complete = is_usable and not any(reading.unanswered for reading in readings)
         if not is_usable:
             # Somebody may confirm a host key or repair a login at any time.
@@ -152,4 +152,5 @@ def _state(node: NodeFacts | NodeLook) -> tuple[object, ...]:
 
 async def _read(cluster: Cluster, lasting: Mapping[str, Answered]) -> tuple[reader.NodeReading, ...]:
     shells = {name: cluster.shell(name) for name in cluster.access.nodes}
-    return await reader.read(cluster.api, shells, without_shell=_WITHOUT_SHELL, lasting=lasting)
+    without_shell = _WITHOUT_SHELL if cluster.access.tier.uses_ssh else None
+    return await reader.read(cluster.api, shells, without_shell=without_shell, lasting=lasting)

@@ -18,6 +18,7 @@ from slipway.monitor.facts.diff import FIELDS_OF_PART
 from slipway.monitor.facts.lasting import Answered, times_of
 from slipway.proxmox.answers import Bridge, ClusterMember, Storage
 from slipway.proxmox.api import ProxmoxApi
+from slipway.proxmox.login import check_login
 from slipway.proxmox.ssh import NodeShell
 from slipway.proxmox.storage_answers import PciDevice, Vnet, Volume
 from slipway.runtime.process import clock
@@ -35,7 +36,9 @@ STORAGE_TIMEOUT = timedelta(seconds=5)
 """For the archives of one storage."""
 SSH_TIMEOUT = timedelta(seconds=8)
 STORAGES_AT_ONCE = 3
-_FIND_PCT = ("sh", "-c", "command -v pct")
+_NO_SSH = (
+    "Slipway has no SSH access to this cluster, whose tier needs none; devices are listed over SSH alone."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +56,7 @@ async def read(
     api: ProxmoxApi,
     shells: Mapping[str, NodeShell],
     *,
-    without_shell: str,
+    without_shell: str | None,
     node_timeout: timedelta = NODE_TIMEOUT,
     lasting: Mapping[str, Answered] = MappingProxyType({}),
     reads_devices: bool = True,
@@ -63,7 +66,7 @@ async def read(
     Args:
         api: The cluster.
         shells: The nodes with SSH access.
-        without_shell: The reason why the others have none.
+        without_shell: What is wrong with the others, which have none; None if none is needed.
         node_timeout: How long a node may take for each question.
         lasting: What nodes that need not be asked for it again have answered.
         reads_devices: Whether devices and mounted folders are read, which needs SSH.
@@ -132,9 +135,11 @@ async def _node(
     *,
     reads_devices: bool,
 ) -> NodeReading:
-    """Read the rest of a node's facts; `ssh_problem` says why it has no shell, if it has none."""
+    """Read the rest of a node's facts; `ssh_problem` says why it has no shell, if it needs one."""
     if not facts.is_online:
-        return NodeReading(facts=facts.model_copy(update={"ssh_problem": f"{facts.node} is offline."}))
+        needs_ssh = shell is not None or facts.ssh_problem is not None
+        problem = f"{facts.node} is offline." if needs_ssh else None
+        return NodeReading(facts=facts.model_copy(update={"ssh_problem": problem}))
     needs_devices = reads_devices and "devices" not in facts.parts_at
     over_ssh, reading = await asyncio.gather(
         _over_ssh(shell, facts, reads_devices=needs_devices), _answers(api, facts, timeout)
@@ -266,9 +271,12 @@ async def _over_ssh(
     shell: NodeShell | None, facts: NodeFacts, *, reads_devices: bool
 ) -> tuple[Mapping[str, object], Mapping[str, Moment]]:
     """Try SSH, and read devices if requested and possible; return fields, and when parts were read."""
-    problem = await _ssh_problem(shell, facts.ssh_problem)
-    fields = {"ssh_problem": problem, "is_ssh_usable": problem is None, "devices_problem": problem}
-    if shell is None or problem is not None or not reads_devices:
+    ssh = await _ssh(shell)
+    if shell is None or not ssh.get("is_ssh_usable"):
+        problem = ssh.get("ssh_problem", facts.ssh_problem)
+        return {**ssh, "devices_problem": problem or _NO_SSH}, {}
+    fields = {**ssh, "devices_problem": None}
+    if not reads_devices:
         return fields, {}
     found = await _answer_or_error(lambda: devices.read(shell))
     if isinstance(found, SlipwayError):
@@ -276,13 +284,12 @@ async def _over_ssh(
     return {**fields, "devices": found[0], "folders": found[1]}, {"devices": clock.now()}
 
 
-async def _ssh_problem(shell: NodeShell | None, without_shell: str | None) -> str | None:
+async def _ssh(shell: NodeShell | None) -> Mapping[str, object]:
+    """Return what is known of a node's SSH; nothing new without a shell."""
     if shell is None:
-        return without_shell
+        return {}
     try:
-        completed = await shell.run(_FIND_PCT, timeout=SSH_TIMEOUT)
+        login = await check_login(shell, timeout=SSH_TIMEOUT)
     except SlipwayError as error:
-        return error.message
-    if completed.exit_code != 0:
-        return f"The SSH login to {shell.node} finds no `pct`; it must be root's on a Proxmox node."
-    return None
+        return {"ssh_problem": error.message}
+    return {"ssh_problem": None, "is_ssh_usable": True, "ssh_limits": login.limits}

@@ -13,7 +13,7 @@ from datetime import timedelta
 from slipway.contracts.cluster_facts import NodeLook
 from slipway.contracts.problems import SlipwayError
 from slipway.monitor import diagnosis
-from slipway.monitor.access import NEEDED_PRIVILEGES, ClusterConnections
+from slipway.monitor.access import ClusterConnections, missing_privileges
 from slipway.monitor.diagnosis import Diagnosis
 from slipway.monitor.looks import Look
 from slipway.monitor.outage_log import OutageLog
@@ -101,7 +101,7 @@ class NodeHealthPoller:
         """Return the needed privileges that the access lacks; asked for again while there are some."""
         if self._missing or self._privileges.has_passed:
             held = await api.permissions()
-            self._missing = sorted(NEEDED_PRIVILEGES.difference(*held.values()))
+            self._missing = missing_privileges(self.clusters.tier(self.cluster), held)
             self._privileges = Deadline(PRIVILEGES_EVERY.total_seconds())
         return self._missing
 

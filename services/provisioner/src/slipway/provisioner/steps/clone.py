@@ -177,6 +177,7 @@ async def _post(work: Work, source: Target) -> Upid:
         hostname=target.hostname,
         description=marks.notes(notes, target, work.command.job, mac=None),
         storage=args.storage,
+        pool=work.spec.pool,
         snapname=args.snapshot or _own_snapshot(work),
         target=target.node if target.node != source.node else None,
     )

@@ -28,6 +28,8 @@ async def discover(work: Work) -> Result:
 
 async def rediscover(work: Work) -> Result:
     """Look into the guest anew, if it runs: it may have another address, and other services."""
+    if not work.cluster.access.tier.uses_ssh:
+        return SKIPPED
     try:
         is_running = await work.is_running()
     except Superseded:

@@ -1,0 +1,250 @@
+"""`slipway cluster connect`, `add`, `access`, `check`: how Slipway gets into a cluster, three ways.
+
+By root's password, which is used once; by the token script that one runs on a node; by every field by hand.
+Each saves only what works, and shows the same checks. A password is read from the environment, from standard
+input or in the terminal, never from the command line, where others see it.
+"""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+import typer
+
+from slipway.cli import cluster_script
+from slipway.cli.checks import checks_of_refusal, report_checks
+from slipway.cli.cluster_options import (
+    AcceptOption,
+    ApiPortOption,
+    DevicesOption,
+    FingerprintOption,
+    HostKeyOption,
+    MountsOption,
+    NameOption,
+    PoolOption,
+    PortOption,
+    TierOption,
+    VmidsOption,
+)
+from slipway.cli.cluster_questions import ask_for_access, ask_for_cluster, confirm_host_keys
+from slipway.cli.clusters import ClusterArgument, app, cluster_path
+from slipway.cli.errors import WrongInput
+from slipway.cli.formats import print_document
+from slipway.cli.host_trust import probe, trusted_fingerprint, trusted_host_key
+from slipway.cli.questions import NotAsked, ask_secret, has_terminal, secret_line
+from slipway.cli.session import Session, command
+from slipway.cli.terminal import say, warn
+from slipway.client.transport import Transport
+
+__all__ = ["app", "cluster_script"]
+PASSWORD = "SLIPWAY_CONNECT_PASSWORD"  # noqa: S105 - a variable's name
+FileArgument = Annotated[
+    str | None,
+    typer.Argument(help="what the token script printed; - is standard input", show_default=False),
+]
+
+
+@command(app, "connect", "connect a cluster by a node's address and root's password, which is used once")
+async def _connect(
+    session: Session,
+    address: Annotated[str, typer.Argument(help="of a node", show_default=False)],
+    *,
+    name: NameOption = "home",
+    port: PortOption = 22,
+    api_port: ApiPortOption = 8006,
+    tier: TierOption = "full",
+    vmids: VmidsOption = "",
+    pool: PoolOption = "",
+    mounts: MountsOption = "",
+    devices: DevicesOption = "",
+    host_key: HostKeyOption = None,
+    fingerprint: FingerprintOption = None,
+    accept_new: AcceptOption = False,
+) -> None:
+    bounds = {"vmids": vmids, "pool": pool, "mounts": mounts, "devices": devices}
+    body = {"name": name, "address": address, "port": port, "api_port": api_port, "tier": tier}
+    async with session.connect() as client:
+        trusted = await _trusted(client, body, host_key, fingerprint, accept_new=accept_new)
+        with checks_of_refusal():
+            cluster = await client.ask_host("/clusters/connect", {**trusted, "bounds": bounds})
+        cluster = await _with_host_keys(client, cluster, {trusted["host_key"]})
+    _report(session, cluster, f"Cluster {name} is connected.")
+
+
+@command(app, "add", "add a cluster by what the token script printed, or by answering questions")
+async def _add(
+    session: Session,
+    file: FileArgument = None,
+    *,
+    name: Annotated[str | None, typer.Option("--name", help="another name than it says")] = None,
+    endpoint: Annotated[str | None, typer.Option("--endpoint", help="another address of the API")] = None,
+    port: Annotated[int | None, typer.Option("--port", help="another port of SSH")] = None,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="save it although checks fail; it is marked with them")
+    ] = False,
+) -> None:
+    async with session.connect() as client:
+        confirmed: set[str] = set()
+        if file is not None:
+            body = _overridden(_read(file), name=name, endpoint=endpoint, port=port)
+        else:
+            _require_terminal()
+            body, confirmed = await ask_for_cluster(client, name=name, endpoint=endpoint, port=port)
+        with checks_of_refusal():
+            cluster = await client.ask_host(f"/clusters{'?anyway=true' if anyway else ''}", body)
+        if file != "-":
+            cluster = await _with_host_keys(client, cluster, confirmed)
+    _report(session, cluster, f"Cluster {cluster['name']} is added.")
+    if file not in {None, "-"}:
+        session.report(f"{file} holds the token's secret and the SSH key: remove it.")
+
+
+@command(
+    app, "access", "give a cluster another token, key or tier: by password, by the script's output, by hand"
+)
+async def _access(
+    session: Session,
+    cluster: ClusterArgument,
+    file: FileArgument = None,
+    *,
+    connect: Annotated[
+        str | None,
+        typer.Option("--connect", help="make them on the node at this address, by root's password"),
+    ] = None,
+    port: Annotated[int | None, typer.Option("--port", help="of SSH; 22 or as it is")] = None,
+    tier: Annotated[str | None, typer.Option("--tier", help="another tier: observe, operate or full")] = None,
+    vmids: VmidsOption = "",
+    pool: PoolOption = "",
+    mounts: MountsOption = "",
+    devices: DevicesOption = "",
+    host_key: HostKeyOption = None,
+    fingerprint: FingerprintOption = None,
+    accept_new: AcceptOption = False,
+) -> None:
+    path = cluster_path(cluster)
+    async with session.connect() as client:
+        present = await client.get(path)
+        if connect is not None:
+            api_port = urlsplit(present["endpoint"]).port or 8006
+            body = {"address": connect, "port": port or 22, "api_port": api_port}
+            body["tier"] = tier or present["tier"]
+            trusted = await _trusted(client, body, host_key, fingerprint, accept_new=accept_new)
+            bounds = {"vmids": vmids, "pool": pool, "mounts": mounts, "devices": devices}
+            with checks_of_refusal():
+                changed = await client.ask_host(f"{path}/connect", {**trusted, "bounds": bounds})
+        else:
+            if file is None:
+                _require_terminal()
+                change = ask_for_access(present)
+            else:
+                change = _change(_read(file), port=port)
+            change |= {"tier": tier} if tier else {}
+            with checks_of_refusal():
+                changed = await client.put(f"{path}/access", change)
+    _report(session, changed, f"The access to cluster {changed['name']} has changed.")
+    former = re.fullmatch(r"slipway-([a-z0-9]+)@pve!main", present["token_id"] or "")
+    if connect is None and former and changed["token_id"] != present["token_id"]:
+        session.report(
+            "The former access is still on the node; this takes it away: "
+            f"slipway cluster script --remove {former[1]} | ssh root@NODE sh -s"
+        )
+
+
+@command(app, "check", "test a cluster as it is, and show each check with what to do about it")
+async def _check(session: Session, cluster: ClusterArgument) -> int:
+    async with session.connect() as client:
+        checked = await client.ask_host(f"{cluster_path(cluster)}/check", {})
+        checked = await _with_host_keys(client, checked, set())
+    failed = checked["failed_checks"]
+    _report(session, checked, "Some checks failed." if failed else f"Cluster {checked['name']} passes.")
+    return 1 if failed else 0
+
+
+async def _trusted(
+    client: Transport,
+    body: Mapping[str, Any],
+    host_key: str | None,
+    fingerprint: str | None,
+    *,
+    accept_new: bool,
+) -> dict[str, Any]:
+    """Return a request with the machine's host key, once it is trusted, and with root's password."""
+    seen = await probe(client, body["address"], port=body["port"], api_port=body["api_port"])
+    pinned = trusted_fingerprint(seen, fingerprint)
+    key = trusted_host_key(seen, given=host_key, accept_new=accept_new)
+    return {**body, "host_key": key, "tls_fingerprint": pinned, "password": _password(body["address"])}
+
+
+async def _with_host_keys(
+    client: Transport, cluster: dict[str, Any], confirmed: AbstractSet[str]
+) -> dict[str, Any]:
+    """Return the cluster, once host keys that nobody has confirmed were compared in the terminal, if any."""
+    if has_terminal() and await confirm_host_keys(client, cluster, confirmed):
+        return await client.ask_host(f"{cluster_path(cluster['id'])}/check", {})
+    return cluster
+
+
+def _password(address: str) -> str:
+    if password := os.environ.get(PASSWORD):
+        return password
+    if has_terminal():
+        return ask_secret(f"Password of root at {address}")
+    return secret_line(PASSWORD)
+
+
+def _read(file: str) -> dict[str, Any]:
+    """Read what the token script printed, without what a login shell printed before it."""
+    if file == "-" and has_terminal():
+        warn("Paste what the script printed, and end with Ctrl-D:")
+    text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    _, opening, rest = f"\n{text}".partition("\n{")
+    try:
+        body: dict[str, Any] = json.loads(f"{opening}{rest}")
+    except ValueError as error:
+        where = "Standard input" if file == "-" else file
+        raise WrongInput(
+            f"{where} is not what the token script prints, a request that begins with {{: {error}. "
+            "`slipway cluster script` shows how it is run."
+        ) from None
+    return body
+
+
+def _overridden(
+    body: dict[str, Any], *, name: str | None, endpoint: str | None, port: int | None
+) -> dict[str, Any]:
+    changed = {**body, **{key: value for key, value in (("name", name), ("endpoint", endpoint)) if value}}
+    if port is not None and changed.get("ssh"):
+        changed["ssh"] = {**changed["ssh"], "port": port}
+    return changed
+
+
+def _change(body: Mapping[str, Any], *, port: int | None) -> dict[str, Any]:
+    """Return the change of access that the script's output stands for; the API's address stays as it is."""
+    change = {key: value for key, value in body.items() if key not in {"name", "endpoint", "ssh"}}
+    ssh = {**(body.get("ssh") or {}), **({"port": port} if port else {})}
+    return change | ({"ssh": ssh} if ssh else {})
+
+
+def _require_terminal() -> None:
+    if not has_terminal():
+        raise NotAsked("There is no terminal to ask in: give a file, or - for standard input.")
+
+
+def _report(session: Session, cluster: Mapping[str, Any], sentence: str) -> None:
+    """Print a cluster that was tested, with its checks."""
+    if session.form.is_whole:
+        print_document(cluster, session.form)
+    elif session.form == "name":
+        say(str(cluster["name"]))
+    report_checks(session.report, cluster["checks"])
+    session.report(sentence)
+    if any(each["is_ssh_usable"] and not each["ssh_limits"] for each in cluster["nodes"]):
+        warn("Its SSH key is not bound: whoever has it is root on the nodes. --vmids or --pool binds it.")
+    if cluster["failed_checks"]:
+        warn(f"It is marked with the checks that failed: {', '.join(cluster['failed_checks'])}.")

@@ -1,0 +1,101 @@
+"""The questions about a cluster that is added, or whose access is changed, by hand."""
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from slipway.cli.clusters import cluster_path
+from slipway.cli.confirmation import agreed
+from slipway.cli.errors import WrongInput
+from slipway.cli.host_trust import probe, trusted_host_key
+from slipway.cli.questions import ask, ask_secret
+from slipway.cli.terminal import warn
+from slipway.client.transport import Transport
+
+_KEY = "~/.ssh/id_ed25519"
+_FULL = "full"
+
+
+async def ask_for_cluster(
+    client: Transport, *, name: str | None, endpoint: str | None, port: int | None
+) -> tuple[dict[str, Any], set[str]]:
+    """Ask for every field of a new cluster; return it, and the SSH host keys that were compared."""
+    name = name or ask("Name of the cluster in Slipway", default="home")
+    endpoint = endpoint or ask("Address of its API", default="https://pve1:8006")
+    if "//" not in endpoint:
+        endpoint = f"https://{endpoint}"
+    url = urlsplit(endpoint)
+    if not url.hostname:
+        raise WrongInput(f"{endpoint} is no address: it is like https://pve1:8006.")
+    tier = ask("Tier of trust: observe, operate or full", default=_FULL)
+    ssh_port = port or (int(ask("Port of SSH", default="22")) if tier == _FULL else 22)
+    seen = await probe(client, url.hostname, port=ssh_port, api_port=url.port or 8006)
+    body: dict[str, Any] = {"name": name, "endpoint": endpoint, "tier": tier}
+    body["tls_fingerprint"] = _compared_fingerprint(seen)
+    body["token_id"] = ask("Token", default="slipway@pve!main")
+    body["token_secret"] = ask_secret("Secret of the token")
+    confirmed: set[str] = set()
+    if tier == _FULL:
+        confirmed.add(trusted_host_key(seen, given=None, accept_new=False))
+        body["ssh"] = {**_ask_for_login(), "port": ssh_port}
+    return body, confirmed
+
+
+def ask_for_access(cluster: Mapping[str, Any]) -> dict[str, Any]:
+    """Ask what is new in the access to a cluster; an empty answer leaves it as it is."""
+    change: dict[str, Any] = {}
+    token = ask("Token", default=cluster["token_id"] or "")
+    if secret := ask_secret("Secret of the token (empty: as it is)"):
+        change |= {"token_id": token, "token_secret": secret}
+    if key := ask("File of the private SSH key (empty: as it is)"):
+        change["ssh"] = {"private_key": _read_key(key)}
+    if not change:
+        raise WrongInput("Nothing is new, so nothing was changed.")
+    return change
+
+
+async def confirm_host_keys(
+    client: Transport, cluster: Mapping[str, Any], confirmed: AbstractSet[str]
+) -> bool:
+    """Confirm the host keys of a cluster's nodes: those that were compared, and others by asking.
+
+    Return whether there were any.
+    """
+    are_any = False
+    for node, key in cluster["offered_host_keys"].items():
+        is_same = any(key.split()[:2] == each.split()[:2] for each in confirmed)
+        if not is_same:
+            warn(f"The SSH host key of node {node}: {key}")
+            warn("On the node itself, `cat /etc/ssh/ssh_host_ed25519_key.pub` shows the right one.")
+        if is_same or agreed("Are they the same? [y/N] ", default=False):
+            path = f"{cluster_path(cluster['id'])}/nodes/{quote(node, safe='')}/host-key"
+            await client.put(path, {"host_key": key})
+            are_any = True
+    return are_any
+
+
+def _compared_fingerprint(seen: Mapping[str, Any]) -> str:
+    """Return the certificate's fingerprint, compared by a person."""
+    shown = seen["tls_fingerprint"]
+    if shown is None:
+        raise WrongInput(" ".join(seen["problems"]))
+    warn(f"The certificate of {seen['endpoint']}: SHA-256 {shown}")
+    warn("On the node, it is shown by `openssl x509 -noout -sha256 -fingerprint -in \\")
+    warn("/etc/pve/local/pveproxy-ssl.pem`, or pve-ssl.pem if there is none.")
+    if not agreed("Are they the same? [y/N] ", default=False):
+        raise WrongInput("Nothing was sent to the machine.")
+    return str(shown)
+
+
+def _ask_for_login() -> dict[str, Any]:
+    username = ask("User of SSH", default="root")
+    key = ask("File of the private SSH key (- is none: a password)", default=_KEY)
+    if key == "-":
+        return {"username": username, "password": ask_secret(f"SSH password of {username}")}
+    return {"username": username, "private_key": _read_key(key)}
+
+
+def _read_key(file: str) -> str:
+    return Path(file).expanduser().read_text(encoding="utf-8")

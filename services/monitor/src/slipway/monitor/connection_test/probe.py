@@ -1,0 +1,42 @@
+"""Read what a machine shows to whom it does not know, for a person to compare. Nothing is sent to it."""
+
+import asyncio
+from collections.abc import Coroutine
+from datetime import timedelta
+
+from slipway.contracts.connections import NodeProbe, ProbeNode
+from slipway.contracts.problems import FieldError, Invalid, SlipwayError
+from slipway.proxmox.links import host_key_fingerprint, scan_host_key
+from slipway.proxmox.tls import scan_fingerprint
+from slipway.runtime.bus.call import Call
+
+TIMEOUT = timedelta(seconds=8)
+
+
+async def probe(query: ProbeNode, _call: Call) -> NodeProbe:
+    """Return the SSH host key and the certificate's fingerprint of an address."""
+    host = f"[{query.address}]" if ":" in query.address else query.address
+    endpoint = f"https://{host}:{query.api_port}"
+    (host_key, no_ssh), (fingerprint, no_api) = await asyncio.gather(
+        _or_why(scan_host_key(query.address, port=query.port, timeout=TIMEOUT)),
+        _or_why(scan_fingerprint(endpoint, timeout=TIMEOUT)),
+    )
+    return NodeProbe(
+        address=query.address,
+        port=query.port,
+        host_key=host_key,
+        host_key_fingerprint=host_key_fingerprint(host_key) if host_key else None,
+        endpoint=endpoint,
+        tls_fingerprint=fingerprint,
+        problems=tuple(each for each in (no_ssh, no_api) if each is not None),
+    )
+
+
+async def _or_why(question: Coroutine[None, None, str]) -> tuple[str | None, str | None]:
+    try:
+        return await question, None
+    except ValueError as error:
+        message = "It is a host's name or IP address."
+        raise Invalid(message, errors=[FieldError(field="address", message=message)]) from error
+    except SlipwayError as error:
+        return None, error.message

@@ -1,0 +1,154 @@
+"""The token script: its variables, what it makes in sentences, and what it prints. Pure but for its file."""
+
+import json
+import re
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+from pydantic import SecretStr
+
+from slipway.contracts.connections import AccessBounds
+from slipway.contracts.problems import FieldError
+from slipway.contracts.tiers import TIERS, Tier
+from slipway.provisioner.cluster_access.errors import BoundsInvalid
+
+LOOK = b"""
+[ "$(id -u)" = 0 ] || { echo not-root; exit 0; }
+command -v pveum >/dev/null && [ -d /etc/pve ] || { echo no-pveum; exit 0; }
+printf 'node %s\\n' "$(hostname -s)"
+openssl x509 -in /etc/pve/pve-root-ca.pem -noout -fingerprint -sha256 | sed 's/.*=/ca:/'
+"""
+"""Says who we are on a machine and which cluster it belongs to; changes nothing."""
+_ID = re.compile(r"[a-z0-9]{1,20}")
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
+_MOST_VALUE = 4000
+_FIRST_LINE = "#!/bin/sh\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What a machine is."""
+
+    is_root: bool = True
+    node: str | None = None
+    """The node's name; None: it is no node of Proxmox VE."""
+    identity: str | None = None
+    """What its cluster is known by; None is not known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Printed:
+    """What the script has made, as it prints it: the body of `POST /api/v1/clusters`."""
+
+    node: str | None
+    token_id: str
+    token_secret: SecretStr
+    private_key: SecretStr | None
+    tls_fingerprint: str | None
+    ca: str | None
+
+
+class ScriptUnreadable(ValueError):
+    """What the script printed is not what it prints when it has done its work."""
+
+
+@cache
+def text() -> str:
+    """Return the script."""
+    return files("slipway.provisioner.cluster_access").joinpath("make-token.sh").read_text(encoding="utf-8")
+
+
+def variables(
+    *,
+    name: str,
+    access_id: str,
+    address: str,
+    tier: Tier,
+    bounds: AccessBounds,
+) -> Mapping[str, str]:
+    """Return the script's variables that are set.
+
+    Raises:
+        BoundsInvalid: names what can't be one.
+    """
+    values = {
+        "ID": access_id,
+        "NAME": name,
+        "ADDRESS": address,
+        "TIER": str(tier),
+        **{field.upper(): value.strip() for field, value in bounds},
+    }
+    wrong = [
+        field for field, value in values.items() if _UNPRINTABLE.search(value) or len(value) > _MOST_VALUE
+    ]
+    if not _ID.fullmatch(access_id):
+        wrong.append("ID")
+    if wrong:
+        message = f"One line of at most {_MOST_VALUE} characters; an id is 1 to 20 small letters and digits."
+        raise BoundsInvalid(
+            f"{', '.join(map(str.lower, wrong))}: {message}",
+            errors=[FieldError(field=field.lower(), message=message) for field in wrong],
+        )
+    return {field: value for field, value in values.items() if value}
+
+
+def command(values: Mapping[str, str], *arguments: str) -> tuple[str, ...]:
+    """Return the command that runs a script from standard input with these variables."""
+    return ("env", *(f"{field}={value}" for field, value in values.items()), "sh", "-s", *arguments)
+
+
+def with_variables(values: Mapping[str, str], *arguments: str) -> str:
+    """Return the script with its variables and arguments set at its beginning."""
+    lines = "".join(f"{field}={shlex.quote(value)}\n" for field, value in values.items())
+    lines += f"{shlex.join(['set', '--', *arguments])}\n" if arguments else ""
+    return f"{_FIRST_LINE}{lines}{text().removeprefix(_FIRST_LINE)}"
+
+
+def made(access_id: str, tier: Tier, bounds: AccessBounds) -> tuple[str, ...]:
+    """Return what the script makes, in sentences."""
+    user = f"slipway-{access_id}@pve"
+    rights = {path: ", ".join(sorted(rights)) for path, rights in TIERS[tier].privileges.items()}
+    sentences = [
+        f"the user {user}, without a password, and its API token {user}!main",
+        *(f"a role slipway-{access_id}-* on {path}: {privileges}" for path, privileges in rights.items()),
+    ]
+    if tier.uses_ssh:
+        limits = ", ".join(f"{field} {value}" for field, value in bounds if value)
+        bound = f"bound to {limits}" if limits else "not bound: whoever has it is root on every node"
+        sentences.append(f"an SSH key slipway-{access_id} in root's authorized_keys, {bound}")
+    return tuple(sentences)
+
+
+def read_look(output: str) -> Look:
+    """Read what `LOOK` printed."""
+    lines = output.splitlines()
+    node = next((line.removeprefix("node ") for line in lines if line.startswith("node ")), None)
+    ca = next((line for line in lines if line.startswith("ca:")), None)
+    return Look(is_root="not-root" not in lines, node=node, identity=ca.strip() if ca else None)
+
+
+def read_printed(output: str) -> Printed:
+    """Read what the script printed.
+
+    Raises:
+        ScriptUnreadable: says what is missing; quotes nothing, since it holds secrets.
+    """
+    _, opening, rest = f"\n{output}".partition("\n{")
+    try:
+        body: dict[str, Any] = json.loads(f"{opening}{rest}")
+        ssh = body.get("ssh") or {}
+        key = ssh.get("private_key")
+        return Printed(
+            node=next(iter(ssh.get("nodes") or {}), None),
+            token_id=str(body["token_id"]),
+            token_secret=SecretStr(str(body["token_secret"])),
+            private_key=SecretStr(str(key)) if key else None,
+            tls_fingerprint=body.get("tls_fingerprint"),
+            ca=body.get("ca"),
+        )
+    except (ValueError, KeyError, AttributeError, TypeError):
+        raise ScriptUnreadable("it printed no complete request") from None
