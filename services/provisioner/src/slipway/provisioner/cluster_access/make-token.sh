@@ -118,8 +118,9 @@ forced_command() {
 #!/usr/bin/perl -T
 # What one Slipway may do on this node over SSH, made by its make-token.sh. sshd runs this for Slipway's key, whatever
 # was asked for. A request is taken only in the one form that Slipway sends: two marks to print, then one of the
-# commands below, its words quoted for a shell. But for one text that never varies, no shell reads any of it here: it is taken apart, compared word by
-# word, and what is allowed is executed as a list. Everything else is refused with one line, and logged.
+# commands below, its words quoted for a shell. No shell reads any of it here, but for one text that never varies: it
+# is taken apart, compared word by word, and what is allowed is executed as a list. Everything else is refused with
+# one line, and logged.
 use strict;
 use warnings;
 use Cwd ();
