@@ -9,7 +9,7 @@ FAST := tests/unit tests/contract
 # The demo has a folder of its own: only one that somebody named is another.
 OWN_DATA = $(if $(filter-out file,$(origin DATA)),$(if $(DATA),--data "$(DATA)"))
 
-.PHONY: help setup hooks demo demo-clean up test chaos check lint types format bench soak bench-baseline docs secrets lock contracts
+.PHONY: help setup hooks demo demo-clean up test chaos check lint types format bench soak bench-baseline docs secrets lock contracts bundle
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/ -/'
@@ -86,6 +86,9 @@ secrets: .venv/.ready ## make the secrets of compose.yaml
 
 lock: .venv/.ready ## resolve the dependencies anew into requirements.lock
 	$(BIN)/uv lock --quiet --upgrade && $(BIN)/uv export --quiet --all-packages --all-groups --no-emit-workspace --no-annotate --no-header --format requirements-txt --output-file requirements.lock
+
+bundle: .venv/.ready ## an archive that installs Slipway without a network, for this Python and processor, in dist/
+	$(BIN)/python infra/bundle/make_bundle.py dist
 
 contracts: .venv/.ready ## write JSON Schemas and AsyncAPI anew from the messages
 	$(BIN)/python tests/contract/messages/generate.py

@@ -60,6 +60,7 @@ WITHOUT_CLASS = {
         "unavailable",
         "The service is only just starting; `/readyz` says what it waits for.",
     ),
+    "tls.missing": ("400", "rejected", "Plain HTTP was spoken at the port with TLS: write https://."),
 }
 """What no class of an error says: HTTP status, kind (`outage` is that of a cluster or node) and meaning."""
 CODE = re.compile(r"[a-z][a-z-]*\.[a-z][a-z-]*")

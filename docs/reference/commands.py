@@ -20,7 +20,8 @@ why and what to do. Every command but those of the host also takes `--data DIR` 
 `table`, `wide`, `json`, `yaml` or `name`. `json` and `yaml` print what the API answered; progress then goes
 to standard error.
 
-`up`, `demo`, `demo-clean` and `topology` come with `slipway-standalone`, the others with `slipway-cli`.
+`up`, `demo`, `demo-clean`, `topology`, `doctor`, `service` and `uninstall` come with `slipway-standalone`,
+the others with `slipway-cli`.
 `slipway --install-completion` sets up the completion of commands, options and container names.
 
 The verbs of a container (`slipway container start`) are also verbs of their own (`slipway start`), and there

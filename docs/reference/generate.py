@@ -38,6 +38,7 @@ SETTINGS = {
     "provisioner": "slipway.provisioner.settings:ProvisionerSettings",
     "monitor": "slipway.monitor.settings:MonitorSettings",
     "catalog": "slipway.catalog.settings:CatalogSettings",
+    "ACME (`slipway up --acme NAME`)": "slipway.standalone.acme:AcmeSettings",
     "topology (`slipway topology apply`)": "slipway.runtime.topology.__main__:AdminSettings",
 }
 MADE = "<!-- made by docs/reference/generate.py: change the code, not this page -->\n"
@@ -58,6 +59,8 @@ OTHERS = """\
 | `SLIPWAY_URL` | the server of `--data` | Address of the server that the client verbs talk to. |
 | `SLIPWAY_TOKEN_FILE` | the bootstrap token of `--data` | The file with the token for it. |
 | `SLIPWAY_CONNECT_PASSWORD` | asked for | Root's password, for `slipway cluster connect`. |
+| `SLIPWAY_TLS_FINGERPRINT` | | SHA-256 of the one certificate that this server may have. |
+| `SLIPWAY_TLS_CA_FILE` | the machine's CAs | The CA that signed this server's certificate (PEM). |
 | `SLIPWAY_LAB_CACHE` | `/var/cache/slipway-lab` | Where all labs of a machine keep templates and packages. |
 """
 ERRORS = """\

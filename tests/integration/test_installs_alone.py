@@ -23,6 +23,7 @@ from slipway.standalone.embedded.nats import EmbeddedNats
 from slipway.standalone.embedded.ports import free_port
 from support.clients import http_client
 from support.postgres import Databases
+from support.stack import running_stack, stack_folder
 from support.uv import uv
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -49,6 +50,7 @@ WITHOUT = {
 }
 """What a service must not carry: the others' dependencies."""
 START_SECONDS = 30.0
+SCRIPT = "slipway/standalone/infra/proxmox/make-token.sh"
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +187,27 @@ async def test_lives_without_anything_around_it(
 
     assert answer.status_code == httpx.codes.SERVICE_UNAVAILABLE
     assert "bus" in answer.json()["missing"]
+
+
+async def test_all_of_slipway_from_wheels(wheels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`pip install slipway-standalone` is enough: page and templates are served without a checkout."""
+    home = wheels / "standalone"
+    uv("venv", "--clear", "--python", sys.executable, str(home))
+    own = [next(wheels.glob(f"{part.replace('-', '_')}-*.whl")) for part in _own("slipway-standalone")]
+    lock = ("--constraint", str(ROOT / "requirements.lock"))
+    uv("pip", "install", "--no-sources", "--python", str(home / "bin" / "python"), *lock, *map(str, own))
+    slipway = home / "bin" / "slipway"
+
+    with stack_folder() as data:
+        monkeypatch.chdir(data.parent)
+        with running_stack(data=data, program=(str(slipway),)) as stack:
+            async with stack.client() as client:
+                page = await client.get("/")
+                templates = (await client.get("/api/v1/templates")).json()["items"]
+
+    assert page.status_code == httpx.codes.OK
+    assert {each["name"] for each in templates} >= {"debian-base", "nginx-site", "postgresql"}
+    assert (next(home.glob("lib/python*/site-packages")) / SCRIPT).read_text().startswith("#!/bin/sh")
 
 
 @contextlib.asynccontextmanager

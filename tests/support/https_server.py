@@ -65,18 +65,21 @@ def refusal(status: int, reason: str, **beside: object) -> Answer:
 
 
 class HttpsServer:
-    """Listens on a free port of 127.0.0.1 while it is entered."""
+    """Listens on a free port of an address while it is entered."""
 
-    def __init__(self, folder: Path, script: Script, *, idle_seconds: float = 5.0) -> None:
+    def __init__(
+        self, folder: Path, script: Script, *, idle_seconds: float = 5.0, address: str = "127.0.0.1"
+    ) -> None:
         self.requests: list[Request] = []
         self.connections = 0
         self.script = script
         self.idle_seconds = idle_seconds
         self.over = threading.Event()
+        self.address = address
         self._folder = folder
         self._context = context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.renew()
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"owner": self}))
+        self._http = ThreadingHTTPServer((address, 0), type("Handler", (_Handler,), {"owner": self}))
         self._http.daemon_threads = True
         self._http.socket = context.wrap_socket(
             self._http.socket, server_side=True, do_handshake_on_connect=False
@@ -85,7 +88,7 @@ class HttpsServer:
 
     def renew(self) -> None:
         """Show a new certificate to who connects from now on; connections that stand go on."""
-        self.certificate, key = _certificate()
+        self.certificate, key = _certificate(self.address)
         pem = self.certificate.public_bytes(serialization.Encoding.PEM)
         (self._folder / "server.pem").write_bytes(pem + key)
         self.ca = pem.decode()
@@ -96,7 +99,7 @@ class HttpsServer:
     @property
     def endpoint(self) -> str:
         """Where it listens."""
-        return f"https://127.0.0.1:{self._http.server_address[1]}"
+        return f"https://{self.address}:{self._http.server_address[1]}"
 
     def __enter__(self) -> Self:
         """Start listening."""
@@ -173,7 +176,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-def _certificate() -> tuple[x509.Certificate, bytes]:
+def _certificate(address: str) -> tuple[x509.Certificate, bytes]:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "pve1")])
     now = dt.datetime.now(dt.UTC)
@@ -186,7 +189,7 @@ def _certificate() -> tuple[x509.Certificate, bytes]:
         .not_valid_before(now - dt.timedelta(days=1))
         .not_valid_after(now + dt.timedelta(days=1))
         .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), critical=False
         )
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())

@@ -13,6 +13,7 @@ from typing import Any
 from pydantic import SecretStr
 
 from slipway.contracts import clusters
+from slipway.contracts.cluster_settings import DENIED, ClusterLimits
 from slipway.contracts.container_specs import ContainerSpec, NetworkSpec
 from slipway.contracts.guests import DiscoverGuest, Discovery
 from slipway.contracts.job_events import JobLog
@@ -83,6 +84,7 @@ class Answers:
     tier: Tier = Tier.FULL
     asked_for_access: int = 0
     asked_for_secrets: int = 0
+    limits: ClusterLimits = DENIED
     before_secrets: Callable[[], Awaitable[object]] = _at_once
     before_access: Callable[[], Awaitable[object]] = _at_once
     """What an answer waits for."""
@@ -129,7 +131,10 @@ class Answers:
             for name, value in fields.items()
         }
         return clusters.ClusterAccess(
-            id=query.cluster, spec=spec_of(self.lab, tier=self.tier), secrets=clusters.ClusterSecrets(**boxes)
+            id=query.cluster,
+            spec=spec_of(self.lab, tier=self.tier),
+            secrets=clusters.ClusterSecrets(**boxes),
+            limits=self.limits,
         )
 
 

@@ -22,7 +22,7 @@ session_lifetime = 60
 node_jobs = 3
 key_ring_file = "/ring"
 database_url = "postgresql://a:b@c/d"
-restricted_keys = true
+audit_retention = 86400
 
 [provisioner]
 run_slots = 3

@@ -8,13 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slipway.contracts.cluster_facts import BridgeFact, NodeFacts, StorageFact
+from slipway.contracts.cluster_settings import DENIED, ClusterLimits
 from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.jobs import Target
 from slipway.contracts.problems import SlipwayError
 from slipway.inventory.containers import defaults, validation
 from slipway.lab.schema.calls import TABLE
 from slipway.provisioner.host import parameters
-from slipway.runtime.process.host_access import NONE, HostAccessPolicy
 from support.pve_schema import check_request
 
 CALL = "POST /nodes/{node}/lxc"
@@ -60,11 +60,11 @@ MAXIMAL: dict[str, Any] = {
 
 
 def produced(
-    asked: dict[str, Any], node: NodeFacts = NODE, host_access: HostAccessPolicy = NONE
+    asked: dict[str, Any], node: NodeFacts = NODE, limits: ClusterLimits = DENIED
 ) -> parameters.Params:
     """Return what would be sent; raises if the request is refused."""
     spec = ContainerSpec.model_validate({"hostname": "web-1", "ostemplate": ARCHIVE, **asked})
-    validation.check(spec, None, node, host_access)
+    validation.check(spec, None, node, limits)
     target = Target(
         container="c" * 36,
         cluster="k" * 36,

@@ -13,12 +13,12 @@ import pytest
 from contract.pve.test_create_parameters import CALL, NODE, NOT_SENT, faults, produced
 
 from slipway.contracts.cluster_facts import BridgeFact, StorageFact
+from slipway.contracts.cluster_settings import ClusterLimits
 from slipway.contracts.job_kinds import KINDS, JobKind
 from slipway.contracts.problems import SlipwayError
 from slipway.inventory.containers import validation
 from slipway.inventory.jobs import validation as jobs
 from slipway.lab.schema.calls import TABLE
-from slipway.runtime.process.host_access import HostAccessPolicy
 from support.pve_schema import check_request
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICP+qXG+Or3eDRQ2cRKjwlsfm5u1Yc8pHsR0o0mMS1Vg"
@@ -26,7 +26,7 @@ SK_KEY = (
     "sk-ssh-ed25519@openssh.com AAAAGnNrLXNzaC1lZDI1NTE5QG9wZW5zc2guY29tAAAAIKkd1vT8Wm0Lw1cP9r0q1GzZkP3v"
     "J1m0D2Yy5l4kZ8nHAAAABHNzaDo="
 )
-EVERYTHING = HostAccessPolicy(is_allowed=True, paths=("/",))
+EVERYTHING = ClusterLimits(restricted_keys=True, mount_paths=("/",))
 NOT_OFFERED = frozenset(
     f"{name}.{part}"
     for name, parts in {

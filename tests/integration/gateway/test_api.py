@@ -252,6 +252,20 @@ async def test_creation_is_accepted_with_its_secrets_sealed(user: httpx.AsyncCli
     assert (call.actor, call.idempotency_key, call.correlation_id) == ("bootstrap", "once", "trace-me")
 
 
+async def test_a_request_may_confirm_that_it_ends_slipway_itself(
+    user: httpx.AsyncClient, others: Others
+) -> None:
+    """One word is known; another is refused and goes nowhere, as every odd header."""
+    path = "/api/v1/containers/c-1"
+
+    refused = await user.delete(path, headers={"Slipway-Confirm": "yes"})
+    await user.delete(path)
+    await user.delete(path, headers={"Slipway-Confirm": "self"})
+
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "Slipway-Confirm")
+    assert [call.confirms_self for _, call in others.asked] == [False, True]
+
+
 async def test_cancel_that_comes_too_late_is_a_deletion(user: httpx.AsyncClient, others: Others) -> None:
     """Whoever wants a container gone gets it gone, also if its creation ends in that very moment."""
     answer = await user.delete("/api/v1/containers/c-1?cancel=true")

@@ -54,6 +54,8 @@ NODE = cluster_facts.NodeFacts(
     vmids=(100,),
     observed_at=datetime(2026, 1, 1, tzinfo=UTC),
 )
+OWN_ADDRESS = "BC:24:11:0A:0B:0C"
+"""Of the container that Slipway itself runs in; no test but its own has one."""
 
 
 @dataclass
@@ -75,7 +77,7 @@ class World:
     def register(self, bus: Bus, database: Database, secret_broker: SecretBroker) -> None:
         """Register inventory's handlers; who wants looks to be heard of runs them."""
         self.looks = Looks(bus)
-        register(bus, database, secret_broker, looks=self.looks)
+        register(bus, database, secret_broker, looks=self.looks, own_addresses=frozenset({OWN_ADDRESS}))
 
     async def test(self, query: clusters.TestCluster, _call: Call) -> cluster_facts.ClusterFacts:
         """Answer as monitor does."""

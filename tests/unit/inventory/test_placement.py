@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slipway.contracts.cluster_facts import NodeFacts, StorageFact
+from slipway.contracts.cluster_facts import BridgeFact, NodeFacts, StorageFact
 from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.values import Outage
 from slipway.inventory.containers.defaults import FactsMissing
@@ -74,3 +74,10 @@ def test_a_node_without_an_answer_is_not_chosen(code: str) -> None:
 def test_a_node_of_which_something_is_old_is_chosen(code: str) -> None:
     """It lives; what was known of it last is good enough to try."""
     assert choose_node(None, [node("pve1", 1), in_outage("pve2", code)]).node == "pve2"
+
+
+def test_a_node_with_the_bridge_goes_before_one_with_more_room() -> None:
+    """On the other one the container would be refused."""
+    bridged = node("pve1", 10).model_copy(update={"bridges": (BridgeFact(name="vmbr7"),)})
+
+    assert choose_node(None, [bridged, node("pve2", 90)], bridges={"vmbr7"}) == bridged

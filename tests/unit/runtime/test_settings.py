@@ -186,3 +186,16 @@ def test_the_databases_url_is_never_printed(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("SLIPWAY_DATABASE_URL", "postgresql://a:hunter2@c/d")
 
     assert "hunter2" not in repr(Both())
+
+
+@pytest.mark.parametrize("source", ["SLIPWAY_RESTRICTED_KEYS", "SLIPWAY_BIND_MOUNT_PATHS_FILE", "file"])
+def test_a_retired_setting_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, source: str) -> None:
+    """What was allowed with it does not silently end: the line says where it is allowed now."""
+    if source == "file":
+        (tmp_path / "slipway.toml").write_text("restricted_keys = true\n")
+        monkeypatch.setenv("SLIPWAY_CONFIG", str(tmp_path / "slipway.toml"))
+    else:
+        monkeypatch.setenv(source, "true")
+
+    with pytest.raises(SettingsProblem, match=r"slipway cluster limits set CLUSTER --restricted-keys"):
+        ServiceSettings()

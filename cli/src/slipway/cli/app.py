@@ -50,7 +50,7 @@ SHORT: Mapping[str, tuple[str, str]] = {
     "remove-cluster": ("cluster", "remove"),
     "templates": ("template", "list"),
 }
-_HOST_COMMANDS = frozenset({"up", "demo", "demo-clean", "topology"})
+_HOST_COMMANDS = frozenset({"up", "demo", "demo-clean", "topology", "doctor", "service", "uninstall"})
 
 
 class Root(TyperGroup):

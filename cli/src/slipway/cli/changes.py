@@ -19,7 +19,7 @@ from slipway.cli.confirmation import is_confirmed
 from slipway.cli.errors import WrongInput
 from slipway.cli.lookup import ContainerArgument, container_id
 from slipway.cli.plans import print_plan
-from slipway.cli.session import FollowOption, PlanOption, Session, YesOption, command
+from slipway.cli.session import ConfirmSelfOption, FollowOption, PlanOption, Session, YesOption, command
 from slipway.client.transport import Transport
 
 
@@ -59,11 +59,11 @@ async def perform(
 def commands() -> Mapping[str, Any]:
     """Build a command for each kind of job that is requested as a verb."""
     # Only the verbs need the registry, and pydantic with it.
-    from slipway.contracts.job_kinds import REQUESTED
+    from slipway.contracts.job_kinds import INTERRUPTING, REQUESTED
 
     app = typer.Typer(rich_markup_mode=None)
     for verb, spec in REQUESTED.items():
-        _add(app, verb, spec.summary, loses=spec.loss is not None)
+        _add(app, verb, spec.summary, loses=spec.loss is not None, interrupts=spec.kind in INTERRUPTING)
     return MappingProxyType(get_group(app).commands)
 
 
@@ -93,12 +93,21 @@ def read_argument(option: Option, value: str) -> object:
         raise WrongInput(f"{option.name}: {reason}") from error
 
 
-def _add(app: typer.Typer, verb: str, summary: str, *, loses: bool) -> None:
+def _add(app: typer.Typer, verb: str, summary: str, *, loses: bool, interrupts: bool) -> None:
     async def change(
-        session: Session, *, container: str, plan: bool, follow: bool, yes: bool = False, **arguments: object
+        session: Session,
+        *,
+        container: str,
+        plan: bool,
+        follow: bool,
+        yes: bool = False,
+        confirm_self: bool = False,
+        **arguments: object,
     ) -> int:
         body = {name: value for name, value in arguments.items() if value is not None}
         async with session.connect() as client:
+            if confirm_self:
+                client.confirm_self()
             path = f"/containers/{await container_id(client, container)}/{verb}"
             what = f"{verb} of {container}" if loses else None
             request = partial(client.post, path, body)
@@ -114,6 +123,8 @@ def _add(app: typer.Typer, verb: str, summary: str, *, loses: bool) -> None:
     ]
     if loses:
         parameters.append(Parameter("yes", keyword, default=False, annotation=YesOption))
+    if interrupts:
+        parameters.append(Parameter("confirm_self", keyword, default=False, annotation=ConfirmSelfOption))
     change.__signature__ = Signature(parameters)  # type: ignore[attr-defined]  # `command` reads it
     command(app, verb, f"{summary[:1].lower()}{summary[1:]}")(change)
 

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import typer
 
-from slipway.cli import cluster_facts, freshness
+from slipway.cli import cluster_facts, cluster_settings, freshness
 from slipway.cli.confirmation import is_confirmed
 from slipway.cli.formats import print_document
 from slipway.cli.session import PlanOption, Session, YesOption, command
@@ -16,7 +16,11 @@ from slipway.cli.terminal import say, warn
 NODE_COLUMNS = ("cluster", "node", "state", "cores", "free for disks", "version")
 ClusterArgument = Annotated[str, typer.Argument(help="name or id", show_default=False)]
 
-app = typer.Typer(rich_markup_mode=None, no_args_is_help=True, help="connect, list, show and remove clusters")
+app = typer.Typer(
+    rich_markup_mode=None, no_args_is_help=True, help="connect, list, show, set up and remove clusters"
+)
+app.add_typer(cluster_settings.limits, name="limits")
+app.add_typer(cluster_settings.defaults, name="defaults")
 
 
 def cluster_path(cluster: str) -> str:

@@ -13,7 +13,7 @@ from slipway.cli.changes import commands, perform
 from slipway.cli.formats import Format, in_one_line
 from slipway.cli.lookup import ContainerArgument, container_id, with_own_names
 from slipway.cli.plans import print_plan
-from slipway.cli.session import FollowOption, PlanOption, Session, YesOption, command
+from slipway.cli.session import ConfirmSelfOption, FollowOption, PlanOption, Session, YesOption, command
 from slipway.cli.terminal import put, say, warn
 
 COLUMNS = ("vmid", "hostname", "node", "template", "lifecycle", "power", "address", "id")
@@ -165,9 +165,12 @@ async def _delete(
     ] = False,
     plan: PlanOption = False,
     yes: YesOption = False,
+    confirm_self: ConfirmSelfOption = False,
     follow: FollowOption = True,
 ) -> int:
     async with session.connect() as client:
+        if confirm_self:
+            client.confirm_self()
         path = f"/containers/{await container_id(client, container)}"
         request = partial(client.delete, path, **({"cancel": "true"} if cancel else {}))
         what = f"delete {container}"

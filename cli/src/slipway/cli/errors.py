@@ -33,6 +33,7 @@ def explanation(error: Exception) -> str | None:
     import typer
 
     from slipway.client.endpoints import NotRunning
+    from slipway.client.tls import NotTrusted
     from slipway.client.transport import ApiProblem, ApiUnreachable
 
     match error:
@@ -44,7 +45,7 @@ def explanation(error: Exception) -> str | None:
             message = f"{error}. Check that Slipway runs there and that this machine reaches it."
         case OSError(strerror=str(reason)) if error.filename:
             message = f"{error.filename}: {reason}"
-        case CommandFailed() | NotRunning() | OSError():
+        case CommandFailed() | NotRunning() | NotTrusted() | OSError():
             message = str(error)
         case _:
             return None

@@ -5,7 +5,7 @@ from typing import Any
 
 import typer
 
-from slipway.cli.formats import print_document, print_table
+from slipway.cli.formats import in_one_line, print_document, print_table
 from slipway.cli.session import Session
 from slipway.cli.terminal import clean, say
 
@@ -42,6 +42,8 @@ def _print_steps(plan: Mapping[str, Any]) -> None:
     say(f"{plan['kind']} of {container['hostname']} ({container['vmid']}, cluster {container['cluster']})")
     rows = [(step["name"], _EFFECTS[step["effect"]], _description(step)) for step in plan["steps"]]
     print_table(("step", "effect", "what"), rows)
+    for field, value in plan.get("site_defaults", {}).items():
+        say(f"From the site defaults: {field} {in_one_line(value)}")
     print_losses(plan)
 
 

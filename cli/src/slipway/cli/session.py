@@ -30,6 +30,9 @@ YesOption = Annotated[
     bool,
     typer.Option("--yes", help="do not ask before something is destroyed; needed without a terminal"),
 ]
+ConfirmSelfOption = Annotated[
+    bool, typer.Option("--confirm-self", help="do it also to the container that Slipway itself runs in")
+]
 FollowOption = Annotated[
     bool, typer.Option("--follow/--no-follow", help="show the job to its end, or only start it")
 ]

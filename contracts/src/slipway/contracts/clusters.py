@@ -11,6 +11,7 @@ from pydantic import Field
 
 from slipway.contracts.checks import Check
 from slipway.contracts.cluster_facts import ClusterFacts, NodeFacts, VmidRange
+from slipway.contracts.cluster_settings import DENIED, ClusterLimits
 from slipway.contracts.message import Event, Id, Moment, Query, Value
 from slipway.contracts.tiers import Tier
 from slipway.contracts.values import Outage, Sealed
@@ -177,6 +178,8 @@ class ClusterAccess(Value):
     secrets: ClusterSecrets
     members: tuple[MemberEndpoint, ...] = ()
     """Endpoints of its nodes, as the cluster itself reports them."""
+    limits: ClusterLimits = DENIED
+    """What its containers may use of their hosts."""
 
 
 class GetClusterAccess(Query[ClusterAccess]):

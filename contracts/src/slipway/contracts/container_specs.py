@@ -66,6 +66,30 @@ class PackageSpec(Value):
     names: tuple[str, ...]
 
 
+class GuestSettings(Value):
+    """How a guest reaches what is outside; set up in it before its first package.
+
+    In a request None is what the cluster's site defaults say, and an empty text is none of it.
+    """
+
+    http_proxy: str | None = None
+    """`http://proxy.lan:3128`, for its package manager, its scripts and the shells of its users."""
+    no_proxy: str | None = None
+    """Names, domains (`.lan`) and networks that it reaches without the proxy, separated by commas."""
+    apt_mirror: str | None = None
+    """`http://mirror.lan`: below it are `debian`, `debian-security` and `ubuntu`, as far as needed."""
+    apt_cache: str | None = None
+    """`http://cache.lan:3142`: a proxy for apt alone, like apt-cacher-ng."""
+    apk_mirror: str | None = None
+    """`http://mirror.lan/alpine`, in the place of `https://dl-cdn.alpinelinux.org/alpine`."""
+    ca: str | None = None
+    """Certificates of the site's own authorities, PEM; the guest trusts them. The spec of a container that
+    exists leaves them out."""
+    is_outgoing_blocked: bool | None = None
+    """Whether nodes and guests reach nothing outside but by what is set here; what can't work then is
+    refused."""
+
+
 class ContainerSettings(Value):
     """What a container may be asked to have, and what its config says; None is left to Proxmox."""
 
@@ -122,6 +146,8 @@ class ContainerSpec(ContainerSettings):
     """None lets Slipway choose; the choice is provisional until the container exists."""
     ssh_public_keys: str | None = None
     """Root's, as in `authorized_keys`; empty lines and comments are left out."""
+    guest: GuestSettings | None = None
+    """Proxy, package mirrors and certificates; None is what the cluster's site defaults say."""
     pool: str | None = None
     bwlimit: float | None = None
     env: Mapping[str, str] = Field(default_factory=dict)

@@ -343,3 +343,15 @@ REQUESTED: Mapping[str, KindSpec] = MappingProxyType(
     {spec.verb: spec for spec in _SPECS if spec.is_requested}
 )
 """Kinds that are requested as a verb of a container, by verb."""
+INTERRUPTING = frozenset(
+    {
+        JobKind.DELETE,
+        JobKind.STOP,
+        JobKind.SHUTDOWN,
+        JobKind.RESTART,
+        JobKind.ROLLBACK,
+        JobKind.RESTORE,
+        JobKind.MIGRATE,
+    }
+)
+"""Kinds by which what runs in the container ends."""

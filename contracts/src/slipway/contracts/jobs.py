@@ -56,7 +56,9 @@ class RunJob(KindAndArgs, Command):
     job: Id
     target: Target
     spec: ContainerSpec
-    """Complete: inventory has filled every default from template and node."""
+    """Complete: inventory has filled every default from site, template and node."""
+    site_defaults: Mapping[str, str] = Field(default_factory=dict)
+    """Which of its values came from the cluster's site defaults, by field, as people read them."""
     bundle: str | None = None
     """SHA-256 of the template's archive in the object store `bundles`; None is from scratch."""
     on_failure: OnFailure = OnFailure.KEEP

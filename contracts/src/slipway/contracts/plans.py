@@ -5,8 +5,11 @@ before the commit, and the provisioner goes through the steps up to where the fi
 something. A request that would be refused is refused as a plan as well.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import ClassVar, Literal
+
+from pydantic import Field
 
 from slipway.contracts.bulk import CreateContainers
 from slipway.contracts.containers import ContainerRef, CreateContainer, DeleteContainer
@@ -50,6 +53,8 @@ class Plan(Explained):
 
     kind: JobKind
     container: ContainerRef
+    site_defaults: Mapping[str, str] = Field(default_factory=dict)
+    """Of a creation: which values came from the cluster's site defaults, by field (`networks.0.bridge`)."""
     hash: str
     """The same as long as the plan is: of kind, container, arguments, steps and what is lost."""
 

@@ -4,13 +4,13 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from slipway.standalone.embedded.process import Account, account_for
 
-_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH, _CAP_SYS_ADMIN = 1, 2, 21
+_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH, _CAP_NET_BIND_SERVICE, _CAP_SYS_ADMIN = 1, 2, 10, 21
 """Numbers of the kernel's capabilities."""
 
 
@@ -69,6 +69,16 @@ def _reading(account: Account, reason: str) -> Confinement:
         return Confinement(remark=f"The services run as root: {reason}.")
     remark = f"The services run as user {account.uid}, but may read every file of this machine: {reason}."
     return Confinement(account=account, keep=capability, remark=remark)
+
+
+def listening_anywhere(confinement: Confinement) -> Confinement:
+    """Return how a service runs that listens on a port which an ordinary user may not have."""
+    is_missing = confinement.account is not None and confinement.keep is None
+    return (
+        replace(confinement, keep=_CAP_NET_BIND_SERVICE)
+        if is_missing and _CAP_NET_BIND_SERVICE in _capabilities()
+        else confinement
+    )
 
 
 def programs() -> list[Path]:

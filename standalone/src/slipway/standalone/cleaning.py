@@ -5,15 +5,13 @@ under `/var/lib/slipway`: no link that somebody else made is ever followed.
 """
 
 import os
-import shutil
-import stat
 from pathlib import Path
 
 from slipway.cli.terminal import say
 from slipway.lab.guests import setup
 from slipway.standalone.defaults import demo_data
 from slipway.standalone.embedded import shared
-from slipway.standalone.folders import DataFolder, write_whole
+from slipway.standalone.folders import DataFolder, remove_tree, write_whole
 from slipway.standalone.forks import ProcessFailed
 
 MARK = "made-by-demo"
@@ -45,8 +43,7 @@ async def clean_demo(data: Path) -> int:
         folder.end_leftovers()
         await _undo()
         _remove_elsewhere(folder.path)
-        _open_up(folder.path)
-        shutil.rmtree(folder.path)
+        remove_tree(folder.path)
         say(f"removed {folder.path}")
     return 0
 
@@ -73,11 +70,3 @@ def _remove_elsewhere(data: Path) -> None:
     if os.geteuid() == 0:
         for removed in (*shared.remove_place(data), *shared.remove_unused()):
             say(f"removed {removed}")
-
-
-def _open_up(path: Path) -> None:
-    """Open every folder to its owner: the kernel makes closed ones below a simulated guest's overlay."""
-    for folder, names, _ in os.walk(path):
-        for inner in (Path(folder, name) for name in names):
-            if not inner.is_symlink():
-                inner.chmod(inner.stat().st_mode | stat.S_IRWXU)

@@ -6,6 +6,7 @@ What a command needs is imported when it runs: `slipway --help` reads this modul
 import os
 import sys
 from collections.abc import Coroutine, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -42,6 +43,28 @@ def _up(
             parser=defaults.read_port, metavar="PORT", help="of the page and the API; 0 takes a free one"
         ),
     ] = str(defaults.PORT),
+    host: Annotated[
+        str, typer.Option(help="the address to listen on; 0.0.0.0 is all of them, with TLS")
+    ] = defaults.HOST,
+    tls_certificate: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="SLIPWAY_TLS_CERTIFICATE_FILE", help="instead of a self-signed certificate (PEM)"
+        ),
+    ] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(envvar="SLIPWAY_TLS_KEY_FILE", help="the certificate's private key (PEM)")
+    ] = None,
+    acme: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="have a CA issue a certificate for this name (SLIPWAY_ACME_...)"),
+    ] = None,
+    plain_http: Annotated[
+        bool,
+        typer.Option(
+            "--plain-http", help="no TLS at --host: only for a proxy that has it, and reaches you alone"
+        ),
+    ] = False,
     lab: Annotated[bool, typer.Option("--lab", help="bring a pretend Proxmox cluster along")] = False,
     guests: Annotated[Literal["auto", "lxc", "simulated"], typer.Option(help="of the lab")] = "auto",
     nodes: Annotated[
@@ -52,12 +75,14 @@ def _up(
     ] = False,
 ) -> int:
     from slipway.lab.settings import MOST_NODES
+    from slipway.standalone.address import listening
     from slipway.standalone.launch import become
 
     if nodes is not None and nodes > MOST_NODES:
         raise WrongInput(f"--nodes {nodes}: the lab has at most {MOST_NODES}")
+    at = listening(host, certificate=tls_certificate, key=tls_key, acme=acme or (), is_plain=plain_http)
     options = {"port": port, "with_lab": lab, "guests": guests, "nodes": nodes, "is_verbose": verbose}
-    become(["slipway", *sys.argv[1:]], data=str(data), **options)
+    become(["slipway", *sys.argv[1:]], data=str(data), listening=asdict(at), **options)
 
 
 @demo.command(help="create a container on the lab before your eyes")

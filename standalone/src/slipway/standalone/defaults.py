@@ -4,6 +4,7 @@ from pathlib import Path
 
 from slipway.cli.errors import WrongInput
 
+HOST = "127.0.0.1"
 PORT = 7880
 DATA = Path("~/.local/share/slipway").expanduser()
 _LAST_PORT = 65535

@@ -13,6 +13,8 @@ _OURS = (
     "SLIPWAY_NATS_URL",
     "SLIPWAY_HTTP_PORT",
     "SLIPWAY_HTTP_HOST",
+    "SLIPWAY_HTTPS_PORT",
+    "SLIPWAY_HTTPS_HOST",
     "SLIPWAY_DATABASE_URL",
     "SLIPWAY_INSTANCE",
     "SLIPWAY_PROXMOX_RECORD",
@@ -31,6 +33,8 @@ class Surroundings:
     disk: Path
     """A folder on the disk that the bus and the database store on, which every service can reach."""
     templates: Path | None
+    gateway: Mapping[str, str]
+    """What only the gateway is told: where it listens, and its certificate."""
     record: Path | None
     """Where requests to Proxmox are recorded, if they are."""
 
@@ -46,6 +50,8 @@ def environment_of(service: str, surroundings: Surroundings) -> dict[str, str]:
         "SLIPWAY_HTTP_PORT": str(surroundings.ports[service]),
         **{f"SLIPWAY_{setting}": str(path) for setting, path in surroundings.files[service].items()},
     }
+    if service == "gateway":
+        environment |= surroundings.gateway
     if service == "catalog" and surroundings.templates is not None:
         environment["SLIPWAY_TEMPLATES_DIR"] = str(surroundings.templates)
     if service in {"provisioner", "monitor"} and surroundings.record is not None:

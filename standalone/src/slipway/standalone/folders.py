@@ -8,7 +8,9 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
 import signal
+import stat
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,6 +37,11 @@ class DataFolder:
         self.secrets = path / "secrets"
         self.identities = path / "identities"
         self.lab = path / "lab"
+        self.tls_files = (self.secrets / "tls-certificate.pem", self.secrets / "tls-key.pem")
+        """The self-signed certificate and its key."""
+        self.acme_files = (self.secrets / "acme-certificate.pem", self.secrets / "acme-key.pem")
+        """Those that a CA issued by ACME, once it has."""
+        self.acme_account = self.secrets / "acme-account.json"
         self.endpoints = self.run / "endpoints.json"
         """How to reach everything; exists only while everything is ready."""
         self.bootstrap_token = self.secrets / "bootstrap-token"
@@ -60,7 +67,7 @@ class DataFolder:
     def end_leftovers(self) -> list[str]:
         """End the processes that a killed `up` left here; return their names when they are gone."""
         self.endpoints.unlink(missing_ok=True)
-        leftovers = {name: pid for name, pid, began in self._recorded() if _began(pid) == began}
+        leftovers = self.living()
         deadline = Deadline(LEFTOVER_SECONDS)
         for pid in leftovers.values():
             _signal(pid, signal.SIGTERM)
@@ -71,6 +78,10 @@ class DataFolder:
         while any(_began(pid) is not None for pid in leftovers.values()):
             time.sleep(0.02)
         return sorted(leftovers)
+
+    def living(self) -> dict[str, int]:
+        """Return the processes that were recorded here and live, by name."""
+        return {name: pid for name, pid, began in self._recorded() if _began(pid) == began}
 
     def record_pids(self, pids: Mapping[str, int]) -> None:
         """Record our processes, for an `up` after we were killed."""
@@ -101,6 +112,16 @@ def write_whole(path: Path, text: str, *, owner: tuple[int, int] | None = None) 
             os.fchown(descriptor, *owner)
         file.write(text)
     draft.replace(path)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a data folder, whatever is in it."""
+    for parent, names, _ in os.walk(path):
+        for inner in (Path(parent, name) for name in names):
+            if not inner.is_symlink():
+                # The kernel makes closed folders below a simulated guest's overlay.
+                inner.chmod(inner.stat().st_mode | stat.S_IRWXU)
+    shutil.rmtree(path)
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

@@ -19,6 +19,8 @@ OPERATIONS: Mapping[str, str] = MappingProxyType(
     {
         "make_keys": "slipway.standalone.keys",
         "declare": "slipway.standalone.declare",
+        "prepare_certificate": "slipway.standalone.certificates",
+        "renew_certificate": "slipway.standalone.acme",
         "await_stack": "slipway.standalone.readiness",
     }
 )

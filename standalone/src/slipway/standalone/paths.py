@@ -1,5 +1,6 @@
-"""Where this installation's own files are: its templates, and the record of requests to Proxmox."""
+"""Where this installation's own files are: templates, scripts, and the record of requests to Proxmox."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from slipway.standalone.embedded.process import Account
 from slipway.standalone.embedded.shared import own_folder
 
 _TEMPLATES = Path("infra", "lxc", "templates")
+_SCRIPTS = Path("infra", "proxmox")
 
 
 def own_templates() -> Path | None:
@@ -14,8 +16,19 @@ def own_templates() -> Path | None:
     setting = os.environ.get("SLIPWAY_TEMPLATES_DIR")
     if setting is not None:
         return Path(setting).resolve()
-    folders = (parent / _TEMPLATES for parent in Path(__file__).resolve().parents)
-    return next((each for each in folders if each.is_dir()), None)
+    return _own(_TEMPLATES)
+
+
+def own_script(name: str) -> Path:
+    """Return a script for a Proxmox node: the checkout's, or what came with the installation.
+
+    Raises:
+        FileNotFoundError: if the installation lacks it.
+    """
+    folder = _own(_SCRIPTS)
+    if folder is None or not (folder / name).is_file():
+        raise FileNotFoundError(errno.ENOENT, "the installation lacks it", str(_SCRIPTS / name))
+    return folder / name
 
 
 def own_record(data: Path, account: Account | None) -> Path | None:
@@ -38,3 +51,9 @@ def own_record(data: Path, account: Account | None) -> Path | None:
     path.touch(mode=0o600)
     os.chown(path, account.uid, account.gid)
     return path
+
+
+def _own(folder: Path) -> Path | None:
+    """Find a folder of `infra/`: beside our own modules, or in the checkout around them."""
+    places = (parent / folder for parent in Path(__file__).resolve().parents)
+    return next((each for each in places if each.is_dir()), None)

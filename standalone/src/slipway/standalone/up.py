@@ -14,7 +14,7 @@ import os
 import signal
 import sys
 from collections.abc import Coroutine, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -28,13 +28,15 @@ from slipway.runtime.retry import Deadline
 from slipway.runtime.topology.identity_files import Identities
 from slipway.standalone import lab as labs
 from slipway.standalone.accounts import OURSELVES, confinement_for, programs
+from slipway.standalone.address import Listening
 from slipway.standalone.embedded.nats import EmbeddedNats, NatsOptions
-from slipway.standalone.embedded.ports import HOST, free_port, require_free
+from slipway.standalone.embedded.ports import HOST, free_port
 from slipway.standalone.embedded.postgres import EmbeddedPostgres
 from slipway.standalone.embedded.server import EmbeddedServer
 from slipway.standalone.environment import Surroundings, environment_of, lab_environment
 from slipway.standalone.folders import DataFolder, write_whole
 from slipway.standalone.forks import Command, Forks
+from slipway.standalone.gateway import GatewayAddress
 from slipway.standalone.handouts import handouts
 from slipway.standalone.launch import SIGNALS, received
 from slipway.standalone.logview import LogView
@@ -56,6 +58,7 @@ class Options:
 
     data: Path
     port: int
+    listening: Listening = field(default_factory=Listening)
     with_lab: bool = False
     guests: Literal["lxc", "simulated", "auto"] = "auto"
     nodes: int | None = None
@@ -74,7 +77,8 @@ class Stack:
         self._forks = forks
         self._identities = Identities(folder.identities)
         self._started: list[Supervised | WatchedServer] = []
-        self._ports = {name: free_port() for name in START_ORDER} | {"gateway": options.port or free_port()}
+        self._address = GatewayAddress(options.listening, folder, options.port)
+        self._ports = {name: free_port() for name in START_ORDER} | {"gateway": self._address.plain_port}
         self._confinement = OURSELVES
         self._endpoints: Mapping[str, object] | None = None
         """How another program reaches the stack, secrets as paths; None unless everything is ready."""
@@ -83,12 +87,12 @@ class Stack:
 
     @property
     def url(self) -> str:
-        """Where the page and the API are."""
-        return f"http://{HOST}:{self._ports['gateway']}"
+        """Where this machine's programs find the page and the API."""
+        return self._address.local_url
 
     async def start(self) -> None:
         """Start everything, and wait until it can be used."""
-        require_free(self._ports["gateway"])
+        self._address.require_free()
         say(f"Starting Slipway (logs: {self.folder.log}) ...")
         users = NatsOptions(users_file=self._identities.users_file)
         nats, postgres = EmbeddedNats(self.folder.path, users), EmbeddedPostgres(self.folder.path)
@@ -96,12 +100,16 @@ class Stack:
         await asyncio.gather(self._start_server(postgres), self._start_bus(nats))
         ports = {"nats_url": nats.url, "postgres_port": postgres.port}
         await self._once("declare", data=data, **ports)
+        if (request := self._address.certificate_request()) is not None:
+            await self._once("prepare_certificate", **request)
+            self._address.hand_out()
         say("  the message bus and the database run")
         # To begin to wait takes a moment, in which the fork server imports the rest.
         await asyncio.gather(self._await_stack(), self._start_services(nats))
         self.lab = labs.read_lab(self.folder.lab) if self._options.with_lab else None
         self._endpoints = {
             "http": self.url,
+            "services": {name: f"http://{HOST}:{port}" for name, port in self._ports.items()},
             "nats": nats.url,
             "nats_nkey_file": str(self._identities.nkey_file("integrator")),
             "bootstrap_token_file": str(self.folder.bootstrap_token),
@@ -109,7 +117,9 @@ class Stack:
         }
         self._record()
         self._reserve = asyncio.create_task(Reserve(nats.folder.parent, self._view.report).keep())
-        say(f"Slipway is ready: {self.url}")
+        self._address.begin(self._view.report, self._once)
+        for sentence in self._address.sentences():
+            say(sentence)
         say(f"Sign in with the secret in {self.folder.bootstrap_token}")
 
     async def stop(self) -> None:
@@ -117,6 +127,7 @@ class Stack:
         self._endpoints = None
         if self._reserve is not None:
             self._reserve.cancel()
+        await self._address.end()
         with contextlib.suppress(OSError):
             self.folder.endpoints.unlink(missing_ok=True)
         deadline = Deadline(STOP_SECONDS)
@@ -134,7 +145,7 @@ class Stack:
         await self._start_server(nats)
 
     async def _await_stack(self) -> None:
-        urls = {name: f"http://{HOST}:{self._ports[name]}" for name in START_ORDER}
+        urls = {name: f"http://{HOST}:{self._ports[name]}" for name in START_ORDER} | {"gateway": self.url}
         options = {"url": self.url, "services": urls, "with_lab": self._options.with_lab}
         await self._once("await_stack", data=str(self.folder.path), **options)
 
@@ -182,6 +193,7 @@ class Stack:
             ports=self._ports,
             files=handouts(self.folder),
             templates=templates,
+            gateway=self._address.environment(),
             record=own_record(self.folder.path, self._confinement.account),
         )
 
@@ -190,7 +202,9 @@ class Stack:
             name=service,
             arguments=("-m", f"slipway.{service}", "serve"),
             environment=environment_of(service, surroundings),
-            confinement=self._confinement,
+            confinement=self._address.confinement(self._confinement)
+            if service == "gateway"
+            else self._confinement,
         )
 
     def _supervise(self, command: Command) -> None:
@@ -262,7 +276,8 @@ async def unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) -
 def main(argument: str) -> int:
     """Run `up` as `launch.become` asks for it; return the exit status."""
     title, others, server = received(argument)
-    options = Options(**{**others, "data": Path(others["data"])})
+    parsed = {"data": Path(others["data"]), "listening": Listening(**others["listening"])}
+    options = Options(**{**others, **parsed})
     setproctitle(title)
     os.umask(0o022)
     terminal.forgive()

@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from slipway.client.endpoints import find_endpoint
 from slipway.client.sse import Outage, ServerEvent
+from slipway.client.tls import Trust
 from slipway.client.transport import Transport
 from slipway.contracts.audit import AuditEntry
 from slipway.contracts.clusters import Cluster
@@ -24,8 +25,8 @@ from slipway.contracts.templates import Template, TemplateFault
 class Client:
     """One user's connection to one Slipway; an asynchronous context manager."""
 
-    def __init__(self, url: str, token: str) -> None:
-        self.transport = Transport(url, token)
+    def __init__(self, url: str, token: str, trust: Trust | None = None) -> None:
+        self.transport = Transport(url, token, trust)
 
     @classmethod
     def connect(cls, data: Path | None = None) -> Self:

@@ -15,6 +15,8 @@ from typing import Any
 import httpx
 from httpx_sse import EventSource
 
+from slipway.client.tls import refusal, untrusted
+
 _QUIET_SECONDS = 40.0
 """The server sends a comment every 15 s; a connection silent for longer is dead."""
 _RETRY_SECONDS = 0.5
@@ -105,6 +107,8 @@ async def follow(
                             if event.kind == "done":
                                 return
         except httpx.TransportError as error:
+            if (refused := refusal(error)) is not None:
+                raise untrusted(str(client.base_url), refused) from error
             reason = str(error) or type(error).__name__
         outage.go_on(reason)
         await asyncio.sleep(_RETRY_SECONDS)

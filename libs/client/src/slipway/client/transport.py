@@ -13,6 +13,7 @@ from typing import Any, Self
 import httpx
 
 from slipway.client.sse import Outage, ServerAway, ServerEvent, follow
+from slipway.client.tls import NotTrusted, Trust, refusal, untrusted
 
 TIMEOUT_SECONDS = 40.0
 """Longer than the longest question behind the API: adding a cluster reaches the host first."""
@@ -51,19 +52,18 @@ class ApiUnreachable(Exception):
 class Transport:
     """One user's connection to one Slipway."""
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str, trust: Trust | None = None) -> None:
+        """Prepare; raise `NotTrusted` if what is to be trusted can't be used."""
         self.now = datetime.now(tz=UTC)
         """The server's clock, as of its last response."""
         headers = {"Authorization": f"Bearer {token}"}
         try:
-            # To read the machine's certificates takes longer than a request; only TLS needs them.
-            is_tls = httpx.URL(url).scheme == "https"
             self._http = httpx.AsyncClient(
                 base_url=url,
                 headers=headers,
                 timeout=TIMEOUT_SECONDS,
                 trust_env=False,
-                verify=is_tls,
+                verify=(trust or Trust()).context(url),
                 limits=_LIMITS,
             )
         except httpx.InvalidURL as error:
@@ -74,6 +74,10 @@ class Transport:
 
     async def __aexit__(self, *_error: object) -> None:
         await self._http.aclose()
+
+    def confirm_self(self) -> None:
+        """Confirm with each request from now on that it may end Slipway itself."""
+        self._http.headers["Slipway-Confirm"] = "self"
 
     async def get(self, path: str, **query: str | int) -> dict[str, Any]:
         """Read something below `/api/v1`."""
@@ -137,7 +141,7 @@ class Transport:
                 method, f"/api/v1{path}", params=query, json=body, timeout=timeout_seconds
             )
         except httpx.TransportError as error:
-            raise ApiUnreachable(f"{self._http.base_url} does not answer: {error!r}") from error
+            raise self._unreachable(error) from error
         self.now = _clock(response)
         if response.status_code >= _FIRST_PROBLEM:
             raise _problem(response)
@@ -145,6 +149,12 @@ class Transport:
         if content is None:
             raise ApiUnreachable(f"{self._http.base_url} answers, but not as Slipway does")
         return content
+
+    def _unreachable(self, error: httpx.TransportError) -> "ApiUnreachable | NotTrusted":
+        url = self._http.base_url
+        if (reason := refusal(error)) is not None:
+            return untrusted(str(url), reason)
+        return ApiUnreachable(f"{url} does not answer: {error!r}")
 
 
 def _whole(message: str, errors: Iterable[Mapping[str, Any]]) -> str:

@@ -7,6 +7,7 @@ from slipway.contracts import (
     bulk,
     cluster_facts,
     cluster_removal,
+    cluster_settings,
     clusters,
     configs,
     connections,
@@ -25,6 +26,7 @@ from slipway.inventory.clusters.connect import ClusterConnector
 from slipway.inventory.clusters.fact_handlers import FactHandlers
 from slipway.inventory.clusters.handlers import ClusterHandlers
 from slipway.inventory.clusters.identity import ClusterIdentities
+from slipway.inventory.clusters.settings import ClusterSettingsHandlers
 from slipway.inventory.clusters.store import ClusterStore
 from slipway.inventory.containers.create import Creations
 from slipway.inventory.containers.handlers import ContainerHandlers
@@ -56,7 +58,7 @@ from slipway.runtime.bus.client import Bus
 from slipway.runtime.database import engine
 from slipway.runtime.database.engine import Database
 from slipway.runtime.database.outbox import Outbox
-from slipway.runtime.process.host_access import NONE, HostAccessPolicy
+from slipway.runtime.process.interfaces import mac_addresses
 from slipway.runtime.process.service import Service
 from slipway.runtime.secrets.sealing import Sealer
 from slipway.runtime.secrets.vault import KeyRing, Vault
@@ -73,7 +75,8 @@ def build() -> Service:
     secret_broker = SecretBroker(Sealer(settings), Vault(KeyRing.from_file(settings.key_ring_file)))
     limits = Limits(jobs=settings.node_jobs, creations=settings.node_creations)
     looks = Looks(bus)
-    host_check = register(bus, tables, secret_broker, limits, settings.host_access, looks=looks)
+    own = mac_addresses()
+    host_check = register(bus, tables, secret_broker, limits, looks=looks, own_addresses=own)
     service = Service("inventory", settings, bus)
     service.ping("postgres", tables.ping)
     service.background("outbox", Outbox(tables, bus).run)
@@ -92,19 +95,22 @@ def register(
     tables: Database,
     secret_broker: SecretBroker,
     limits: Limits = LIMITS,
-    host_access: HostAccessPolicy = NONE,
     *,
     looks: Looks,
+    own_addresses: frozenset[str] = frozenset(),
 ) -> HostCheck:
-    """Register which handler answers which subject; return what looks for forgotten containers."""
+    """Register which handler answers which subject; return what looks for forgotten containers.
+
+    `own_addresses` has the MACs of the container that Slipway itself runs in.
+    """
     queue = Queue(limits)
-    unit = UnitOfWork(tables, JobEnqueuer(queue, bus.refuse_new_work))
+    unit = UnitOfWork(tables, JobEnqueuer(queue, bus.refuse_new_work, own_addresses))
     cluster_store, container_store = ClusterStore(tables), ContainerStore(tables)
     job_views = JobViews(tables, queue)
     records = Records(bus, unit)
     host_check = HostCheck(bus, unit, ContainerRemovalStore(tables), records)
     acceptance = Acceptance(unit, records, host_check)
-    creations = Creations(bus, cluster_store, secret_broker, host_access)
+    creations = Creations(bus, cluster_store, secret_broker)
     requests = JobRequests(
         clusters=cluster_store,
         containers=container_store,
@@ -112,11 +118,8 @@ def register(
         records=records,
         host_check=host_check,
         secret_broker=secret_broker,
-        host_access=host_access,
     )
-    batches = BatchRequests(
-        bus=bus, database=tables, unit=unit, creations=creations, records=records, host_access=host_access
-    )
+    batches = BatchRequests(bus=bus, database=tables, unit=unit, creations=creations, records=records)
     of_clusters = ClusterHandlers(
         bus=bus,
         unit=unit,
@@ -151,8 +154,13 @@ def register(
         requests=requests,
         batches=batches,
     )
+    of_settings = ClusterSettingsHandlers(unit=unit, store=cluster_store)
     _answer_about_clusters(bus, of_clusters)
     _answer_about_facts(bus, FactHandlers(database=tables, unit=unit, store=cluster_store, looks=looks))
+    bus.answer(cluster_settings.GetClusterLimits, of_settings.limits)
+    bus.answer(cluster_settings.SetClusterLimits, of_settings.set_limits)
+    bus.answer(cluster_settings.GetSiteDefaults, of_settings.defaults)
+    bus.answer(cluster_settings.SetSiteDefaults, of_settings.set_defaults)
     _answer_about_containers(bus, of_containers)
     bus.answer(containers.CreateContainer, acceptance.handler("container.create", creations.propose))
     bus.answer(containers.DeleteContainer, acceptance.handler("container.delete", requests.propose_deletion))

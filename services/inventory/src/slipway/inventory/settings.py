@@ -5,11 +5,10 @@ from pathlib import Path
 
 from pydantic import Field
 
-from slipway.runtime.process.host_access import HostAccessSettings
 from slipway.runtime.process.settings import DatabaseSettings, Duration, ServiceSettings
 
 
-class InventorySettings(ServiceSettings, DatabaseSettings, HostAccessSettings):
+class InventorySettings(ServiceSettings, DatabaseSettings):
     """Inventory's settings."""
 
     table = "inventory"

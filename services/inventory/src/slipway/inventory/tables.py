@@ -49,6 +49,20 @@ clusters = Table(
         server_default=text("'[]'"),
         comment="required checks that it failed when it was last tested",
     ),
+    Column(
+        "limits",
+        JSONB,
+        nullable=False,
+        server_default=text("'{}'"),
+        comment="what its containers may use of their hosts; empty is nothing",
+    ),
+    Column(
+        "site_defaults",
+        JSONB,
+        nullable=False,
+        server_default=text("'{}'"),
+        comment="what new containers have where their requests say nothing",
+    ),
 )
 _STAYS = text("removed_at is null")
 Index("claim_cluster_name", clusters.c.name, unique=True, postgresql_where=_STAYS)

@@ -4,6 +4,7 @@ from nats.aio.msg import Msg
 
 from slipway.contracts import clusters as wire
 from slipway.contracts.cluster_removal import ClusterRemoved
+from slipway.contracts.cluster_settings import ClusterLimits
 from slipway.contracts.message import Id
 from slipway.proxmox.access import ClusterAccess, api_access, node_accesses
 from slipway.proxmox.hosts import Cluster, Hosts
@@ -24,7 +25,7 @@ class Access:
 
     async def open(self, cluster: Id) -> Cluster:
         """Open the connections to a cluster, by the access that inventory stores now."""
-        access = await self._bus.ask(wire.GetClusterAccess(cluster=cluster, seal_to=SERVICE))
+        access = await self._ask(cluster)
         secrets = {
             name: self._sealer.open(sealed, owner=access.id, field=name)
             for name in wire.ClusterSecrets.model_fields
@@ -36,6 +37,13 @@ class Access:
             tier=access.spec.tier,
         )
         return self._hosts.open(cluster, opened)
+
+    async def limits(self, cluster: Id) -> ClusterLimits:
+        """Return what containers of a cluster may use of their hosts, as inventory stores it now."""
+        return (await self._ask(cluster)).limits
+
+    async def _ask(self, cluster: Id) -> wire.ClusterAccess:
+        return await self._bus.ask(wire.GetClusterAccess(cluster=cluster, seal_to=SERVICE))
 
     async def listen(self) -> None:
         """Close the connections to each cluster that is removed from now on, in every replica."""

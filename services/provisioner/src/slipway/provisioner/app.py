@@ -38,9 +38,7 @@ def build() -> Service:
 
 def register(bus: Bus, settings: ProvisionerSettings, access: Access) -> Worker[Work]:
     """Register the handler of each command and query; the worker listens once the bus has started."""
-    preparation = Preparation(
-        bus, access, BundleCache(Bundles(bus)), Sealer(settings), settings.host_access, settings.boot_wait
-    )
+    preparation = Preparation(bus, access, BundleCache(Bundles(bus)), Sealer(settings), settings.boot_wait)
     worker = Worker(
         bus,
         Runs(bus),

@@ -10,6 +10,7 @@ from slipway.contracts.jobs import RunJob
 from slipway.contracts.values import Phase
 from slipway.provisioner.engine.step import Step
 from slipway.provisioner.host import packages, tasks
+from slipway.provisioner.host.site import is_set
 from slipway.provisioner.host.work import Work
 from slipway.provisioner.steps import (
     backups,
@@ -25,6 +26,7 @@ from slipway.provisioner.steps import (
     os_templates,
     power,
     restore,
+    site,
     snapshots,
     start,
     sync,
@@ -67,6 +69,8 @@ CREATE: Mapping[Phase, tuple[Step[Work], ...]] = MappingProxyType(
     }
 )
 """Sync's steps come from the template: `sync_steps`."""
+SITE = Step[Work](name="start.site", act=site.apply)
+"""One of those of start, if there is anything to set up."""
 PERCENTS: Mapping[Phase, range] = MappingProxyType(
     {
         Phase.CREATE: range(20),
@@ -178,8 +182,18 @@ def plan(work: Work) -> tuple[Step[Work], ...]:
     return tuple(
         step
         for phase, steps in CREATE.items()
-        for step in _placed(steps or sync_steps(work), phase, PERCENTS[phase])
+        for step in _placed(_steps_of(phase, steps, work), phase, PERCENTS[phase])
     )
+
+
+def _steps_of(phase: Phase, steps: tuple[Step[Work], ...], work: Work) -> tuple[Step[Work], ...]:
+    """Return the steps of one phase of a creation."""
+    if phase is Phase.SYNC:
+        return sync_steps(work)
+    if phase is Phase.START and is_set(work.spec.guest):
+        # Before the guest's package mirror is asked for.
+        return (*steps[:-1], SITE, steps[-1])
+    return steps
 
 
 def first(command: RunJob) -> Step[Work] | None:

@@ -15,7 +15,6 @@ from slipway.provisioner.engine.journal import Journal
 from slipway.provisioner.host.work import BOOT_WAIT, Work
 from slipway.proxmox.hosts import Cluster
 from slipway.runtime.bus.client import Bus
-from slipway.runtime.process.host_access import NONE, HostAccessPolicy
 from slipway.runtime.secrets.sealing import Sealer
 
 
@@ -27,7 +26,6 @@ class Preparation:
     access: Access
     bundles: BundleCache
     sealer: Sealer
-    host_access: HostAccessPolicy = NONE
     boot_wait: timedelta = BOOT_WAIT
 
     def ask(self, command: RunJob) -> "RunQuestions":
@@ -54,9 +52,9 @@ class Preparation:
             secrets={},
             journal=journal,
             bus=self.bus,
-            host_access=self.host_access,
             boot_wait=self.boot_wait,
-            reopen=lambda: self.access.open(command.target.cluster),
+            reopen=partial(self.access.open, command.target.cluster),
+            ask_limits=partial(self.access.limits, command.target.cluster),
         )
 
     async def bundle(self, sha256: str | None) -> Bundle | None:

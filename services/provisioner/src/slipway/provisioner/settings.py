@@ -7,11 +7,10 @@ from pydantic import Field
 
 from slipway.provisioner.engine.log_bound import LogLimits
 from slipway.provisioner.host.work import BOOT_WAIT
-from slipway.runtime.process.host_access import HostAccessSettings
 from slipway.runtime.process.settings import Duration, ServiceSettings
 
 
-class ProvisionerSettings(ServiceSettings, HostAccessSettings):
+class ProvisionerSettings(ServiceSettings):
     """The provisioner's settings."""
 
     table = "provisioner"

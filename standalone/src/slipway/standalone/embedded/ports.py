@@ -1,5 +1,6 @@
-"""Ports of this machine's loopback address."""
+"""Ports of this machine."""
 
+import errno
 import socket
 
 from slipway.cli.errors import CommandFailed
@@ -19,11 +20,13 @@ def free_port() -> int:
         return port
 
 
-def require_free(port: int) -> None:
-    """Raise `PortTaken` if somebody listens on a port."""
-    with socket.socket() as probe:
+def require_free(port: int, host: str = HOST) -> None:
+    """Raise `PortTaken` if somebody listens on a port, `CommandFailed` if it can't be listened on at all."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((host, port))
         except OSError as error:
+            if error.errno == errno.EADDRNOTAVAIL:
+                raise CommandFailed(f"{host} is no address of this machine; give another --host") from error
             raise PortTaken(f"port {port} is taken; give another --port ({error.strerror})") from error

@@ -49,6 +49,11 @@ class EmbeddedServer(ABC):
             raise EmbeddedFailure(f"{self.program} is not started")
         return self._server
 
+    @property
+    def is_started(self) -> bool:
+        """Whether it was launched, and runs."""
+        return self._server is not None and self._server.is_running
+
     def start(self) -> None:
         """Start and wait, blocking, until it can be used."""
         self.prepare()

@@ -27,6 +27,8 @@ class Call:
     correlation_id: str
     deadline: Moment | None = None
     idempotency_key: str | None = None
+    confirms_self: bool = False
+    """Whether the caller knows that the request may end Slipway itself."""
     traceparent: str | None = None
     """W3C trace context of the caller's span."""
 

@@ -18,6 +18,7 @@ ACTOR = "Slipway-Actor"
 CORRELATION = "Slipway-Correlation-Id"
 DEADLINE = "Slipway-Deadline"
 IDEMPOTENCY_KEY = "Slipway-Idempotency-Key"
+CONFIRMS_SELF = "Slipway-Confirms-Self"
 TRACE = "traceparent"
 ERROR = "Nats-Service-Error"
 ERROR_CODE = "Nats-Service-Error-Code"
@@ -46,6 +47,8 @@ def of_call(call: Call) -> dict[str, str]:
         written[DEADLINE] = call.deadline.isoformat()
     if call.idempotency_key is not None:
         written[IDEMPOTENCY_KEY] = quote(call.idempotency_key, safe=_SAFE)
+    if call.confirms_self:
+        written[CONFIRMS_SELF] = "true"
     return written
 
 
@@ -71,6 +74,7 @@ def stored_call_of(headers: Mapping[str, str]) -> Call:
         actor=unquote(headers.get(ACTOR, "system")),
         correlation_id=unquote(headers.get(CORRELATION, "")) or new_id(),
         idempotency_key=unquote(key) if key is not None else None,
+        confirms_self=headers.get(CONFIRMS_SELF) == "true",
         traceparent=headers.get(TRACE),
     )
 
@@ -99,6 +103,7 @@ def of_message(
         written["ce-subject"] = str(thing)
     written.pop(DEADLINE, None)
     written.pop(IDEMPOTENCY_KEY, None)
+    written.pop(CONFIRMS_SELF, None)
     return written
 
 

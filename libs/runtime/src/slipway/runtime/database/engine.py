@@ -183,6 +183,16 @@ async def migrate(settings: DatabaseSettings, folder: Path) -> None:
         await engine.dispose()
 
 
+async def is_migrated(settings: DatabaseSettings, folder: Path) -> bool:
+    """Whether the schema is at the newest revision of a folder; nothing is changed."""
+    engine = _engine(settings, command_timeout=STATEMENT_SECONDS, poolclass=NullPool)
+    try:
+        with needs_database("The database did not answer."):
+            return await _has_newest(engine, settings.database_schema, folder)
+    finally:
+        await engine.dispose()
+
+
 async def _has_newest(engine: AsyncEngine, schema: str, folder: Path) -> bool:
     """Whether there is nothing to do, which is found out without alembic."""
     table = f'"{schema}".alembic_version'

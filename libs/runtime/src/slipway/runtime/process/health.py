@@ -12,10 +12,11 @@ import hmac
 import ipaddress
 import json
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass
 from email.utils import formatdate
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 from uvicorn.server import ServerState
@@ -27,6 +28,10 @@ from slipway.runtime.process.logs import get_logger
 from slipway.runtime.process.settings import ServiceSettings
 from slipway.runtime.process.slow_clients import watched
 from slipway.runtime.retry import Deadline
+
+if TYPE_CHECKING:
+    # Only the gateway has a certificate; the others need not carry what reads one.
+    from slipway.runtime.process.certificate import CertificateFiles
 
 log = get_logger()
 
@@ -72,12 +77,14 @@ class HealthApp:
         *,
         behind: Asgi | None,
         shortages: Shortages = dict,
+        is_public: bool = False,
     ) -> None:
+        """Prepare the pages; `is_public` if they are served at more than `settings.http_host`."""
         self.stopping = False
         self._shortages = shortages
         self._pings = pings
         self._behind = behind
-        self._host = settings.http_host
+        self._is_local = _is_loopback(settings.http_host) and not is_public
         self._token_file = settings.metrics_token_file
         self._check: asyncio.Task[dict[str, str]] | None = None
         self._checked = Deadline(-1.0)
@@ -135,7 +142,7 @@ class HealthApp:
         return status, "application/json", json.dumps({"status": state, **health.model_dump()}).encode()
 
     async def _metrics(self, headers: Mapping[bytes, bytes]) -> tuple[HTTPStatus, str, bytes]:
-        if self._token_file is None and not _is_loopback(self._host):
+        if self._token_file is None and not self._is_local:
             reason = b"set SLIPWAY_METRICS_TOKEN_FILE to read metrics from other machines\n"
             return HTTPStatus.FORBIDDEN, "text/plain", reason
         if self._token_file is not None and not _has_token(headers, self._token_file):
@@ -164,15 +171,27 @@ class WhenReady:
         await self._app(scope, receive, send)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Https:
+    """Where a service listens with TLS, beside its plain port."""
+
+    host: str
+    port: int
+    files: "CertificateFiles"
+
+
 class HealthServer:
     """Serves an ASGI application in this process; signals stay the service's own business."""
 
-    def __init__(self, app: Asgi, settings: ServiceSettings) -> None:
+    def __init__(self, app: Asgi, settings: ServiceSettings, *, https: Https | None = None) -> None:
         self._server = _QuietServer(
             uvicorn.Config(
-                app,
-                host=settings.http_host,
-                port=settings.http_port,
+                app if https is None else _with_headers(app, https.files.headers),
+                host=settings.http_host if https is None else https.host,
+                port=settings.http_port if https is None else https.port,
+                ssl_context_factory=None if https is None else lambda *_: https.files.context,
+                # Whom to believe about where a request came from is the application's matter.
+                proxy_headers=False,
                 http=watched(head_within=settings.request_timeout),
                 log_config=None,
                 access_log=False,
@@ -197,7 +216,7 @@ class HealthServer:
                 await self._serving
                 raise OSError("the HTTP port can't be listened on")
             await asyncio.sleep(0.005)
-        log.info("http ready", port=self.port)
+        log.info("http ready", port=self.port, scheme="https" if self._server.config.is_ssl else "http")
 
     async def stop(self) -> None:
         """Accept no more requests and wait for those that run."""
@@ -238,6 +257,18 @@ class _QuietServer(uvicorn.Server):
             await self._serve(sockets)
         except SystemExit as error:
             raise OSError("the HTTP port can't be listened on") from error
+
+
+def _with_headers(app: Asgi, headers: Callable[[], list[tuple[bytes, bytes]]]) -> Asgi:
+    async def with_headers(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_more(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start" and (more := headers()):
+                message = {**message, "headers": [*message.get("headers", []), *more]}
+            await send(message)
+
+        await app(scope, receive, send_more)
+
+    return with_headers
 
 
 async def _reply(send: Send, status: HTTPStatus, kind: str, body: bytes) -> None:

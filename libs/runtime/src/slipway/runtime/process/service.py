@@ -20,7 +20,7 @@ from slipway.runtime.bus.call import Call
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.process import metrics
 from slipway.runtime.process.ending import end
-from slipway.runtime.process.health import Asgi, HealthApp, HealthServer, Ping, Shortages, WhenReady
+from slipway.runtime.process.health import Asgi, HealthApp, HealthServer, Https, Ping, Shortages, WhenReady
 from slipway.runtime.process.logs import get_logger
 from slipway.runtime.process.settings import ServiceSettings
 from slipway.runtime.retry import FIRST_SECONDS, LONGEST_SECONDS, Backoff, Deadline, retry_until_available
@@ -48,6 +48,9 @@ class Service:
         self.bus = bus
         self.app: Asgi | None = None
         """The service's own HTTP pages, behind health and metrics; set it any time before `run`."""
+        self.around: Callable[[Asgi], Asgi] | None = None
+        """What goes around all pages, health and metrics too; set it any time before `run`."""
+        self._https: Https | None = None
         self.stopping = asyncio.Event()
         """Set first when the service stops."""
         self.ready = asyncio.Event()
@@ -56,6 +59,7 @@ class Service:
         self._shortages: list[Shortages] = [bus.shortages]
         self.port = 0
         """Where HTTP is served, once it is."""
+        self.https_port: int | None = None
         self._background: dict[str, Work] = {"bus": bus.watch}
         self._on_start: list[Work] = []
         self._on_stop: list[Work] = []
@@ -95,10 +99,10 @@ class Service:
         """Run until it is stopped; return the exit status."""
         behind = WhenReady(self.app, self.ready) if self.app is not None else None
         pings = self.pings | self._own_pings
-        health = self._health = HealthApp(self.settings, pings, behind=behind, shortages=self.shortages)
-        server = HealthServer(health, self.settings)
-        await server.start()
-        self.port = server.port
+        health = self._health = HealthApp(
+            self.settings, pings, behind=behind, shortages=self.shortages, is_public=self._https is not None
+        )
+        servers = await self._listen(self.around(health) if self.around is not None else health)
         starting = asyncio.create_task(self._start(), name="start")
         lost = asyncio.create_task(self.bus.closed.wait(), name="bus closed")
         stop = asyncio.create_task(self.stopping.wait(), name="stop")
@@ -109,10 +113,16 @@ class Service:
         health.stopping = True
         self.stopping.set()
         log.info("stopping", bus_lost=lost.done())
-        await self._stop(server, [starting, *running])
+        await self._stop(servers, [starting, *running])
         failed = broken or lost.done()
         await end(lost, stop)
         return 1 if failed else 0
+
+    def serve_https(self, https: Https) -> None:
+        """Serve all pages with TLS as well, and load the certificate anew whenever it changes."""
+        self._https = https
+        self.report_shortages(https.files.shortages)
+        self.background("certificate", https.files.watch)
 
     async def _health_status(self, _query: Query[Health], _call: Call) -> Health:
         return await self._health.health() if self._health is not None else Health()
@@ -131,8 +141,19 @@ class Service:
         log.info("service ready", instance=self.settings.instance, port=self.port)
         return running
 
-    async def _stop(self, server: HealthServer, running: "list[asyncio.Task[object]]") -> None:
-        await server.stop()
+    async def _listen(self, app: Asgi) -> list[HealthServer]:
+        plain = HealthServer(app, self.settings)
+        await plain.start()
+        self.port = plain.port
+        if self._https is None:
+            return [plain]
+        secure = HealthServer(app, self.settings, https=self._https)
+        await secure.start()
+        self.https_port = secure.port
+        return [plain, secure]
+
+    async def _stop(self, servers: list[HealthServer], running: "list[asyncio.Task[object]]") -> None:
+        await asyncio.gather(*(server.stop() for server in servers))
         await end(*running)
         await _close(self.bus.drain)
         for act in reversed(self._on_stop):

@@ -8,8 +8,10 @@ error: a misspelt limit must not be silently the default.
 
 import os
 import socket
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
@@ -27,6 +29,15 @@ from slipway.contracts.registry import SERVICES
 PREFIX = "SLIPWAY_"
 TABLES = (*SERVICES, "topology")
 """The tables that the TOML file may have."""
+_OF_CLUSTERS = (
+    "this is a setting of each cluster now, and nothing is allowed until it is set there. Take it away here, "
+    "start Slipway, and set it once for each cluster: `slipway cluster limits set CLUSTER "
+    "--restricted-keys --mount-path /srv/media`, or PUT /api/v1/clusters/{cluster}/limits"
+)
+RETIRED: Mapping[str, str] = MappingProxyType(
+    {"restricted_keys": _OF_CLUSTERS, "bind_mount_paths": _OF_CLUSTERS}
+)
+"""Settings of earlier builds that are none any more, and what to do instead."""
 
 
 class SettingsProblem(Exception):
@@ -76,7 +87,9 @@ class TomlSource(TomlConfigSettingsSource):
         document = super().__call__()
         tables = {name: part for name, part in document.items() if name in TABLES and isinstance(part, dict)}
         top = {name: value for name, value in document.items() if name not in tables}
-        return top | tables.get(getattr(self.settings_cls, "table", ""), {})
+        values = top | tables.get(getattr(self.settings_cls, "table", ""), {})
+        refuse_retired(values)
+        return values
 
 
 class Settings(BaseSettings):
@@ -131,6 +144,15 @@ class ServiceSettings(LogSettings):
     """The settings of every service; a service adds its own in a subclass."""
 
     model_config = SettingsConfigDict(extra="forbid")
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], *sources: PydanticBaseSettingsSource, **named: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Refuse what an earlier build took from the environment; then order the sources."""
+        variables = ((name, f"{PREFIX}{name.upper()}") for name in RETIRED)
+        refuse_retired(name for name, each in variables if {each, f"{each}_FILE"} & os.environ.keys())
+        return super().settings_customise_sources(settings_cls, *sources, **named)
 
     nats_url: str = "nats://127.0.0.1:4222"
     """The address of the bus; several servers of one cluster are separated by commas."""
@@ -187,6 +209,13 @@ class DatabaseSettings(Settings):
     """The schema that holds the service's tables; a service sets its own name as the default."""
     pool_size: int = Field(default=10, ge=1, le=100)
     """How many connections one replica keeps at most."""
+
+
+def refuse_retired(names: Iterable[str]) -> None:
+    """Refuse a setting that is none any more; the message says what to do instead."""
+    for name in names:
+        if name in RETIRED:
+            raise SettingsProblem(f"{PREFIX}{name.upper()}: {RETIRED[name]}.")
 
 
 def explain(error: ValidationError) -> list[str]:

@@ -36,13 +36,13 @@ async def apply_as_admin(settings: AdminSettings) -> list[Change]:
 
     Services wait for the topology, but not for the integrators' mirror: a problem with it is only logged.
     """
-    async with _connected(settings, settings.nats_nkey_file, "admin") as connection:
+    async with connected(settings, settings.nats_nkey_file, "admin") as connection:
         changes = await apply(connection, settings)
     if settings.integrators_nkey_file is None:
         logs.get_logger().info("no mirror for integrators: SLIPWAY_INTEGRATORS_NKEY_FILE is not set")
         return changes
     try:
-        async with _connected(settings, settings.integrators_nkey_file, "integrators-admin") as connection:
+        async with connected(settings, settings.integrators_nkey_file, "integrators-admin") as connection:
             return changes + await apply_mirror(connection, settings)
     except SlipwayError as error:
         logs.get_logger().error("integrators have no up-to-date mirror", error=str(error))
@@ -50,7 +50,8 @@ async def apply_as_admin(settings: AdminSettings) -> list[Change]:
 
 
 @asynccontextmanager
-async def _connected(settings: AdminSettings, key: Path | None, user: str) -> AsyncIterator[Client]:
+async def connected(settings: AdminSettings, key: Path | None, user: str) -> AsyncIterator[Client]:
+    """Connect as one of the administrators."""
     try:
         connection = await nats.connect(
             list(servers_of(settings)),

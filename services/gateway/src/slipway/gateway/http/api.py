@@ -6,13 +6,14 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from starlette.responses import Response
 
-from slipway.contracts.job_kinds import REQUESTED
+from slipway.contracts.job_kinds import INTERRUPTING, REQUESTED
 from slipway.gateway.bodies import ProblemAnswer, VersionAnswer
 from slipway.gateway.clients import Inventory
 from slipway.gateway.http import problems
 from slipway.gateway.http.answers import answer
 from slipway.gateway.http.audit import audit
 from slipway.gateway.http.cluster_facts import cluster_facts
+from slipway.gateway.http.cluster_settings import cluster_settings
 from slipway.gateway.http.clusters import clusters
 from slipway.gateway.http.containers import containers
 from slipway.gateway.http.dead_letters import dead_letters
@@ -49,9 +50,28 @@ _KEY = {
     "description": "The same key with the same request gets the first answer again, for a day.",
 }
 
+_CONFIRMED = (
+    ("/containers/{container}", "delete"),
+    *(
+        (f"/containers/{{container}}/{verb}", "post")
+        for verb, spec in REQUESTED.items()
+        if spec.kind in INTERRUPTING
+    ),
+    ("/jobs", "post"),
+    ("/jobs/{job}/retry", "post"),
+)
+"""Requests that may end Slipway itself."""
+_CONFIRM = {
+    "name": "Slipway-Confirm",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "enum": ["self"]},
+    "description": "Do it also to the container that Slipway itself runs in (409 `container.own` without).",
+}
 
-def build_api(bus: Bus, inventory: Inventory, auth: Auth, *, is_public_https: bool) -> FastAPI:
-    """Build the API."""
+
+def build_api(bus: Bus, inventory: Inventory, auth: Auth, *, path: str) -> FastAPI:
+    """Build the API; `path` is what people write in front of `/api`, for programs that read the document."""
     app = _Api(
         title="Slipway",
         version=VERSION,
@@ -59,6 +79,7 @@ def build_api(bus: Bus, inventory: Inventory, auth: Auth, *, is_public_https: bo
         redoc_url=None,
         openapi_url=f"{PREFIX}/openapi.json",
         redirect_slashes=False,
+        servers=[{"url": path}] if path else None,
     )
     problems.install(app)
     routers = (
@@ -67,10 +88,11 @@ def build_api(bus: Bus, inventory: Inventory, auth: Auth, *, is_public_https: bo
         jobs(bus),
         clusters(bus, inventory),
         cluster_facts(bus),
+        cluster_settings(bus),
         templates(bus),
         audit(bus),
         dead_letters(bus),
-        session(auth, is_public_https=is_public_https),
+        session(auth),
         _version(),
     )
     for router in routers:
@@ -108,6 +130,8 @@ def _extended(document: dict[str, Any]) -> dict[str, Any]:
     document["paths"][f"{PREFIX}/jobs/{{job}}/events"] = {"get": _stream("A job's log, live", [job])}
     for path, method in _KEYED:
         document["paths"][f"{PREFIX}{path}"][method].setdefault("parameters", []).append(_KEY)
+    for path, method in _CONFIRMED:
+        document["paths"][f"{PREFIX}{path}"][method].setdefault("parameters", []).append(_CONFIRM)
     problem = ProblemAnswer.model_json_schema(ref_template="#/components/schemas/{model}")
     document["components"]["schemas"] |= {**problem.pop("$defs"), "ProblemAnswer": problem}
     document["components"]["securitySchemes"] = {

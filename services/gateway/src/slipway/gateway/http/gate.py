@@ -71,6 +71,7 @@ class Gate:
             actor=await self._actor(scope, headers),
             correlation_id=send.correlation,
             idempotency_key=_idempotency_key(headers),
+            confirms_self=_confirms_self(headers),
             traceparent=trace if _TRACE.fullmatch(trace) else None,
         )
         scope["actor"] = call.actor
@@ -135,3 +136,11 @@ def _idempotency_key(headers: dict[bytes, bytes]) -> str | None:
         message = "An Idempotency-Key is 1 to 128 letters, digits and . _ : -"
         raise Invalid(message, errors=[FieldError(field="Idempotency-Key", message=message)])
     return key
+
+
+def _confirms_self(headers: dict[bytes, bytes]) -> bool:
+    value = headers.get(b"slipway-confirm")
+    if value not in {None, b"self"}:
+        message = "Slipway-Confirm is `self` or not sent at all."
+        raise Invalid(message, errors=[FieldError(field="Slipway-Confirm", message=message)])
+    return value is not None

@@ -28,7 +28,8 @@ class Pages:
         """Answer with a file, or with a problem."""
         content = self._content(scope["path"])
         if content is None and _is_for_people(scope):
-            await _reply(send, scope, "index.html", (WEB / "index.html").read_bytes(), HTTPStatus.NOT_FOUND)
+            page = _from_below((WEB / "index.html").read_bytes(), scope["path"])
+            await _reply(send, scope, "index.html", page, HTTPStatus.NOT_FOUND)
         elif content is None:
             await ProblemResponse(not_found(), HTTPStatus.NOT_FOUND)(scope, receive, send)
         elif scope["method"] not in _READING:
@@ -65,6 +66,11 @@ def _is_for_people(scope: Scope) -> bool:
     """Whether somebody looks for a page in a browser: it then says itself that there is none."""
     is_page = scope["method"] in _READING and not scope["path"].startswith(_ASSETS)
     return is_page and b"text/html" in dict(scope["headers"]).get(b"accept", b"")
+
+
+def _from_below(page: bytes, path: str) -> bytes:
+    """Return the page as it is for a path below its own: its links are relative, wherever a proxy has it."""
+    return page.replace(b'"./', b'"' + b"../" * (path.count("/") - 1) + b"./")
 
 
 async def _reply(

@@ -44,6 +44,12 @@ class HeaderMissing(Forbidden):
     code = "auth.header-missing"
 
 
+class OriginWrong(Forbidden):
+    """A browser's change from a page that is not this Slipway's."""
+
+    code = "auth.origin-wrong"
+
+
 class TooManyGuesses(Unavailable):
     """Others are guessing secrets at this moment."""
 
@@ -53,7 +59,18 @@ class TooManyGuesses(Unavailable):
 class Auth:
     """Authenticates requests."""
 
-    def __init__(self, token_file: Path, store: SessionStore, lifetime: timedelta) -> None:
+    def __init__(
+        self, token_file: Path, store: SessionStore, lifetime: timedelta, *, origin: str | None = None
+    ) -> None:
+        """Prepare.
+
+        Args:
+            token_file: of the bootstrap token.
+            store: of sessions.
+            lifetime: of a session.
+            origin: of the page, if it is known (`https://example.org`).
+        """
+        self._origin = origin.lower().encode() if origin is not None else None
         self._token_file = token_file
         self._token = b""
         self._store = store
@@ -77,7 +94,9 @@ class Auth:
         """Return the actor.
 
         Raises:
-            TokenMissing, TokenWrong, HeaderMissing: a change with a cookie has to carry `X-Slipway-Request`.
+            TokenMissing, TokenWrong: nobody is known by what was sent.
+            HeaderMissing, OriginWrong: a change with a cookie has to carry `X-Slipway-Request`, and to come
+                from our own page.
         """
         scheme, _, token = headers.get(b"authorization", b"").partition(b" ")
         if scheme.lower() == b"bearer":
@@ -90,13 +109,14 @@ class Auth:
         actor = await self._store.actor_of(_digest(cookie))
         if actor is None:
             raise TokenWrong("The session is over; sign in again.")
-        if method not in _SAFE and headers.get(b"x-slipway-request") != b"1":
-            raise HeaderMissing("A change with a session needs the header X-Slipway-Request: 1.")
+        if method not in _SAFE:
+            self._check_page(headers)
         return actor
 
-    async def sign_in(self, secret: str) -> str:
-        """Open a session if the bootstrap secret is right; return its cookie."""
+    async def sign_in(self, secret: str, *, client: str) -> str:
+        """Open a session if the bootstrap secret is right; return its cookie. `client` is who tries."""
         if not self._is_token(secret.strip().encode()):
+            log.warning("sign-in refused", client=client)
             await self._slow_down()
             message = "That is not the secret; it stands in the file that `slipway up` names."
             raise TokenWrong(message, errors=[FieldError(field="secret", message=message)])
@@ -109,6 +129,18 @@ class Auth:
         cookie = cookie_of(headers)
         if cookie is not None:
             await self._store.close(_digest(cookie))
+
+    def _check_page(self, headers: dict[bytes, bytes]) -> None:
+        if headers.get(b"x-slipway-request") != b"1":
+            raise HeaderMissing("A change with a session needs the header X-Slipway-Request: 1.")
+        origin = headers.get(b"origin", b"").lower()
+        if not origin or self._origin is None or origin == self._origin:
+            return
+        if origin.partition(b"://")[2] != headers.get(b"host", b"").lower():
+            raise OriginWrong(
+                "This change comes from a page at another address than SLIPWAY_PUBLIC_URL says. Open Slipway "
+                "at that address, or correct the setting."
+            )
 
     def _is_token(self, token: bytes) -> bool:
         return bool(self._token) and hmac.compare_digest(token, self._token)

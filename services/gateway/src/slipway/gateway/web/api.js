@@ -3,6 +3,8 @@
  * by the event `signed-out` on `document`, and a new one of the same person by `signed-in`.
  */
 
+import { ROOT } from "./dom.js";
+
 /** @typedef {{field: string, message: string}} FieldError */
 
 /**
@@ -164,7 +166,7 @@ export async function request(method, path, { body, headers = {}, signal } = {})
  */
 async function ask(path, init, isFirst = true) {
   try {
-    const answer = await fetch(path, init);
+    const answer = await fetch(`${ROOT}${path.slice(1)}`, init);
     keepTime(answer.headers.get("Date"));
     return { answer, text: await answer.text() };
   } catch (error) {

@@ -3,6 +3,9 @@
  * person can turn into markup.
  */
 
+/** Where the page is: `/`, or the path that a proxy has it under, like `/slipway/`. */
+export const ROOT = new URL("..", import.meta.url).pathname;
+
 /** @typedef {Node | string | number | null | undefined | false} Child  lists of them may be nested */
 
 /**

@@ -5,6 +5,7 @@
  */
 
 import { ENDED, request } from "./api.js";
+import { ROOT } from "./dom.js";
 
 const DELAYS = [1000, 2000, 5000, 10000];
 const QUIET_MS = 250;
@@ -44,7 +45,7 @@ function stream(address, names, receive, { signal, onState = () => {}, refused }
     if (signal.aborted || document.hidden) {
       return;
     }
-    const opened = new EventSource(address(lastId));
+    const opened = new EventSource(`${ROOT}${address(lastId).slice(1)}`);
     source = opened;
     opened.addEventListener("open", () => {
       failures = 0;

@@ -4,7 +4,7 @@
  * lines only.
  */
 
-import { h, icon } from "./dom.js";
+import { ROOT, h, icon } from "./dom.js";
 
 const MOST_LINES = 5000;
 const SHOWN_CHARACTERS = 100000;
@@ -28,7 +28,7 @@ export class LogPane {
 
   /** @param {string} job */
   constructor(job) {
-    const whole = `/api/v1/jobs/${encodeURIComponent(job)}/log`;
+    const whole = `${ROOT}api/v1/jobs/${encodeURIComponent(job)}/log`;
     this.lines = h("div", { class: "log-lines", role: "log", "aria-live": "off", "aria-label": "Log", tabindex: "0" });
     this.nothing = h("p", { class: "log-empty" }, "Nothing has been printed.");
     this.jump = h("button", { type: "button", class: "button small log-jump", hidden: true, onclick: () => this.#follow() },

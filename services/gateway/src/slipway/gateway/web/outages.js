@@ -3,7 +3,7 @@
  * be open and silent, and a gateway that is frozen says nothing at all.
  */
 
-import { h, icon, replace } from "./dom.js";
+import { ROOT, h, icon, replace } from "./dom.js";
 
 const LOOK_MS = 4000;
 const TIMEOUT_MS = 4000;
@@ -12,8 +12,8 @@ const TIMEOUT_MS = 4000;
 const NAMES = {
   bus: "message bus", postgres: "database", events: "event streams", catalog: "template catalog", page: "Slipway itself",
 };
-/** What is there, and has too little room. */
-const SHORT = ["bus.full", "disk.full"];
+/** What is there, and short of something. */
+const SHORT = ["bus.full", "disk.full", "certificate"];
 
 /** @typedef {{name: string, message: string, since: Date}} Outage */
 
@@ -55,7 +55,7 @@ export function watchOutages(onChange, signal) {
 /** @returns {Promise<Record<string, string>>} why, by part */
 async function ask() {
   try {
-    const answer = await fetch("/readyz", { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
+    const answer = await fetch(`${ROOT}readyz`, { cache: "no-store", signal: AbortSignal.timeout(TIMEOUT_MS) });
     const { missing = {}, degraded = {} } = await answer.json();
     return { ...missing, ...degraded };
   } catch {

@@ -3,7 +3,7 @@
  * listeners, timers and streams hang on that signal, so nothing of a view outlives it.
  */
 
-import { h, replace } from "./dom.js";
+import { ROOT, h, replace } from "./dom.js";
 import { empty, problemBox } from "./parts.js";
 
 /**
@@ -33,7 +33,7 @@ export class Router {
   /** Show what the address names now. */
   async show() {
     const path = location.hash.slice(1);
-    const isOurs = location.pathname === "/";
+    const isOurs = location.pathname === ROOT;
     if (isOurs && (path === "" || path === "/")) {
       location.replace("#/containers");
       return;
@@ -84,11 +84,11 @@ export class Router {
 
 /** @type {View} */
 function notFound(page) {
-  const address = location.pathname === "/" ? location.hash : location.pathname;
+  const address = location.pathname === ROOT ? location.hash : location.pathname;
   replace(page, empty("Page not found",
     `There is nothing at ${address}. The address may be mistyped, or from another version of Slipway.`, wayBack()));
 }
 
 function wayBack() {
-  return h("p", null, h("a", { class: "button primary", href: "/#/containers" }, "All containers"));
+  return h("p", null, h("a", { class: "button primary", href: `${ROOT}#/containers` }, "All containers"));
 }

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.batches import BatchItem
 from slipway.contracts.bulk import MOST_ITEMS, PlanItem
+from slipway.contracts.cluster_settings import DENIED, ClusterLimits
 from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import RetryJob, RunJob
@@ -17,7 +18,7 @@ from slipway.contracts.problems import Rejected, SlipwayError, Unavailable
 from slipway.contracts.values import JobState, Lifecycle
 from slipway.inventory.batches.rules import BatchCommand, shortened
 from slipway.inventory.batches.store import UNSUCCESSFUL, items_of
-from slipway.inventory.clusters.store import SeenNodes, seen_of
+from slipway.inventory.clusters.store import SeenNodes, limits_of, seen_of
 from slipway.inventory.clusters.tiers import refuse_below
 from slipway.inventory.containers.claims import JobActive, active_jobs
 from slipway.inventory.containers.clauses import clause_of
@@ -28,9 +29,8 @@ from slipway.inventory.decision import Write
 from slipway.inventory.jobs.enqueuer import command_on
 from slipway.inventory.jobs.retry import Chosen, NotRetryable, decide_retry
 from slipway.inventory.jobs.store import job_row
-from slipway.inventory.jobs.validation import ContainerFacts, check_against, looks_at_nodes
+from slipway.inventory.jobs.validation import ContainerFacts, check_against, looks_at_limits, looks_at_nodes
 from slipway.inventory.tables import ACTIVE, clusters, containers, jobs
-from slipway.runtime.process.host_access import HostAccessPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +45,17 @@ class Choice:
     """Take the container of a retried job back."""
 
 
-async def choose(
-    tx: AsyncConnection, command: BatchCommand, host_access: HostAccessPolicy
-) -> Sequence[Choice]:
+async def choose(tx: AsyncConnection, command: BatchCommand) -> Sequence[Choice]:
     """Lock the containers that a batch's selection means, and return what the batch would do with each."""
     selected, absent = await select_containers(tx, command.selection)
     ids = [each.id for each in selected]
     rows = await _locked(tx, ids)
-    check = await _check_of(tx, rows, command, host_access)
+    check = await _check_of(tx, rows, command)
     choices = [check.choice(index, rows[each]) for index, each in enumerate(ids)]
     return [*choices, *(_absent(index, vmid) for index, vmid in enumerate(absent, len(choices)))]
 
 
-async def choose_again(
-    tx: AsyncConnection, job: Id, host_access: HostAccessPolicy
-) -> tuple[BatchCommand, Sequence[Choice]]:
+async def choose_again(tx: AsyncConnection, job: Id) -> tuple[BatchCommand, Sequence[Choice]]:
     """Lock the containers of what did not succeed in a batch, and return what a retry would do with each."""
     old = await job_row(tx, job)
     if old.kind != JobKind.BATCH or old.state not in UNSUCCESSFUL:
@@ -67,7 +63,7 @@ async def choose_again(
     command = BatchCommand.model_validate(old.command).model_copy(update={"cancel_requested": False})
     items = [each for each in await items_of(tx, old.id) if each.state in UNSUCCESSFUL]
     rows = await _locked(tx, [each.container for each in items if each.container])
-    check = await _check_of(tx, rows, command, host_access)
+    check = await _check_of(tx, rows, command)
     chosen: Chosen = set()
 
     async def again(index: int, item: BatchItem) -> Choice:
@@ -103,11 +99,12 @@ class _Check:
     """The checks of a batch's jobs."""
 
     command: BatchCommand
-    host_access: HostAccessPolicy
     active: Mapping[Id, Id]
     """The jobs that work on its containers, by container."""
     seen: Mapping[Id, SeenNodes]
     """What is known of nodes, by cluster; empty unless the arguments are checked against it."""
+    limits: Mapping[Id, ClusterLimits]
+    """By cluster; empty unless the arguments are checked against them."""
 
     def choice(self, index: int, row: Row[Any]) -> Choice:
         """Return what a new job would do with a container."""
@@ -130,16 +127,17 @@ class _Check:
             node=row.node,
             nodes=nodes.nodes,
             in_maintenance=nodes.in_maintenance,
+            limits=self.limits.get(row.cluster_id, DENIED),
         )
-        check_against(self.command.kind, self.command.args, facts, self.host_access)
+        check_against(self.command.kind, self.command.args, facts)
 
 
-async def _check_of(
-    tx: AsyncConnection, rows: Mapping[Id, Row[Any]], command: BatchCommand, host_access: HostAccessPolicy
-) -> _Check:
+async def _check_of(tx: AsyncConnection, rows: Mapping[Id, Row[Any]], command: BatchCommand) -> _Check:
     active = await active_jobs(tx, list(rows), command.kind)
-    ids = {row.cluster_id for row in rows.values()} if looks_at_nodes(command.args) else set()
-    return _Check(command, host_access, active, await seen_of(tx, ids) if ids else {})
+    ids = {row.cluster_id for row in rows.values()}
+    seen = await seen_of(tx, ids) if ids and looks_at_nodes(command.args) else {}
+    limits = await limits_of(tx, ids) if ids and looks_at_limits(command.args) else {}
+    return _Check(command, active, seen, limits)
 
 
 def _absent(index: int, vmid: int, hostname: str = "") -> Choice:

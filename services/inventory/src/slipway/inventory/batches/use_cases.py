@@ -32,6 +32,7 @@ from slipway.inventory.batches.choice import Choice, choose, choose_again, jobs_
 from slipway.inventory.batches.items import opened
 from slipway.inventory.batches.rules import BatchCommand
 from slipway.inventory.clusters.store import seen_of
+from slipway.inventory.containers import own_container
 from slipway.inventory.containers.claims import lock_names, names_in_use
 from slipway.inventory.containers.create import Creations, decide_creations
 from slipway.inventory.containers.lifecycle import refuse_to_destroy
@@ -45,7 +46,6 @@ from slipway.runtime.bus.call import Call
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.database.engine import Database
 from slipway.runtime.process.clock import now
-from slipway.runtime.process.host_access import HostAccessPolicy
 
 SHOWN_FOR = timedelta(days=1)
 """How long it can be said what changed since a plan was shown; its hash is valid for ever."""
@@ -60,7 +60,6 @@ class BatchRequests:
     unit: UnitOfWork
     creations: Creations
     records: Records
-    host_access: HostAccessPolicy
 
     async def propose(self, request: RequestBatch) -> Proposal[BatchAccepted]:
         """Return a batch that was checked; the records of jobs in its way were read."""
@@ -69,7 +68,7 @@ class BatchRequests:
             active = await jobs_of(tx, request.selection)
         for job in active:
             await self.records.catch_up(job)
-        return Proposal(decide=lambda tx, _gone: decide_batch(tx, request, self.host_access))
+        return Proposal(decide=lambda tx, _gone: decide_batch(tx, request))
 
     async def propose_many(self, request: CreateContainers) -> Proposal[BatchAccepted]:
         """Return several creations like one, completed."""
@@ -79,7 +78,7 @@ class BatchRequests:
 
     async def propose_retry(self, request: RetryBatch) -> Proposal[BatchAccepted]:
         """Return the retry of a batch."""
-        return Proposal(decide=lambda tx, _gone: decide_batch(tx, request, self.host_access))
+        return Proposal(decide=lambda tx, _gone: decide_batch(tx, request))
 
     async def cancel(self, call: Call, batch: Id) -> None:
         """Cancel a batch."""
@@ -89,9 +88,10 @@ class BatchRequests:
         """Return what a batch or its retry would do, and what its hosts have against it."""
         if isinstance(request, PlanBatch):
             rules.check(request.kind, request.args)
-        plan, commands = await self.unit.run(call, lambda tx: decide_plan(tx, request, self.host_access))
+        plan, commands = await self.unit.run(call, lambda tx: decide_plan(tx, request))
         warnings = await host_check.warnings(self.bus, commands)
-        return plan.model_copy(update={"warnings": (*plan.warnings, *warnings)})
+        own = own_container.warnings(commands, self.unit.enqueuer.own_addresses)
+        return plan.model_copy(update={"warnings": (*own, *plan.warnings, *warnings)})
 
     async def plan_cancel(self, request: PlanBatchCancel, _call: Call) -> BatchPlan:
         """Return what the cancel of a batch would end."""
@@ -100,9 +100,7 @@ class BatchRequests:
             return await plan_batch_cancel(tx, request.job)
 
 
-async def decide_batch(
-    tx: AsyncConnection, request: RequestBatch | RetryBatch, host_access: HostAccessPolicy
-) -> Decision[BatchAccepted]:
+async def decide_batch(tx: AsyncConnection, request: RequestBatch | RetryBatch) -> Decision[BatchAccepted]:
     """Do the same with every container of a selection, or again what did not succeed in a batch.
 
     An item that can't be accepted becomes a failed one.
@@ -113,7 +111,7 @@ async def decide_batch(
         PlanNeeded: if the kind destroys and no plan's hash came with it.
         PlanChanged: if the request means something else than what was shown.
     """
-    command, choices = await _chosen(tx, request, host_access)
+    command, choices = await _chosen(tx, request)
     planned = [each.planned for each in choices]
     query = select(batch_plans.c["items"]).where(batch_plans.c.hash == request.plan)
     shown = await tx.scalar(query) if request.plan else None
@@ -146,13 +144,13 @@ async def decide_many(
 
 
 async def decide_plan(
-    tx: AsyncConnection, request: PlanBatch | PlanBatchRetry, host_access: HostAccessPolicy
+    tx: AsyncConnection, request: PlanBatch | PlanBatchRetry
 ) -> Decision[tuple[BatchPlan, Sequence[RunJob]]]:
     """Plan a batch or its retry: nothing is written but that the plan was shown.
 
     Return the plan, and the jobs of the items that can be done.
     """
-    command, choices = await _chosen(tx, request, host_access)
+    command, choices = await _chosen(tx, request)
     items, commands = [each.planned for each in choices], _commands(choices)
     seen = await seen_of(tx, {each.target.cluster for each in commands})
     plan = BatchPlan(
@@ -174,12 +172,11 @@ async def decide_plan(
 async def _chosen(
     tx: AsyncConnection,
     request: RequestBatch | RetryBatch | PlanBatch | PlanBatchRetry,
-    host_access: HostAccessPolicy,
 ) -> tuple[BatchCommand, Sequence[Choice]]:
     if isinstance(request, RetryBatch | PlanBatchRetry):
-        return await choose_again(tx, request.job, host_access)
+        return await choose_again(tx, request.job)
     command = BatchCommand.model_validate(request.model_dump())
-    return command, await choose(tx, command, host_access)
+    return command, await choose(tx, command)
 
 
 def _commands(choices: Sequence[Choice]) -> list[RunJob]:

@@ -213,6 +213,7 @@ class ClusterHandlers:
             spec=defaults.with_addresses(cluster.spec, cluster.nodes),
             secrets=ClusterSecrets.model_validate(secrets),
             members=rules.member_endpoints(cluster.spec, cluster.doors),
+            limits=cluster.limits,
         )
 
     async def node_observed(self, event: NodeObserved, _delivery: Delivery) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.cluster_facts import NodeFacts
+from slipway.contracts.cluster_settings import DENIED, NO_DEFAULTS, ClusterLimits, SiteDefaults
 from slipway.contracts.clusters import Cluster, ClusterPage, ClusterSpec
 from slipway.contracts.message import Id
 from slipway.contracts.problems import NotFound
@@ -56,6 +57,10 @@ class StoredCluster(SeenNodes):
     """Field to what the vault sealed."""
     identity: str | None
     """Its identity among all clusters; None is not known yet."""
+    limits: ClusterLimits = DENIED
+    """What its containers may use of their hosts."""
+    site_defaults: SiteDefaults = NO_DEFAULTS
+    """What new containers have where their requests say nothing."""
 
 
 def refuse_unknown(cluster: StoredCluster, node: str) -> None:
@@ -111,6 +116,8 @@ class ClusterStore:
             spec=ClusterSpec.model_validate(row.spec),
             secrets=row.secrets,
             identity=row.identity,
+            limits=ClusterLimits.model_validate(row.limits),
+            site_defaults=SiteDefaults.model_validate(row.site_defaults),
             nodes=seen.nodes,
             in_maintenance=seen.in_maintenance,
             doors=seen.doors,
@@ -123,6 +130,12 @@ async def seen_of(tx: AsyncConnection, ids: Collection[Id]) -> Mapping[Id, SeenN
     for row in await tx.execute(select(nodes).where(nodes.c.cluster_id.in_(ids)).order_by(nodes.c.node)):
         rows_of[row.cluster_id].append(row)
     return {each: _seen_nodes(rows_of[each]) for each in ids}
+
+
+async def limits_of(tx: AsyncConnection, ids: Collection[Id]) -> Mapping[Id, ClusterLimits]:
+    """Return what containers of each of these clusters may use of their hosts."""
+    query = select(clusters.c.id, clusters.c.limits).where(clusters.c.id.in_(ids))
+    return {row.id: ClusterLimits.model_validate(row.limits) for row in await tx.execute(query)}
 
 
 def _seen_nodes(rows: Sequence[Row[Any]], prefix: str = "") -> SeenNodes:

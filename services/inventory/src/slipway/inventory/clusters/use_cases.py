@@ -198,7 +198,7 @@ async def decide_removal(tx: AsyncConnection, request: RemoveCluster) -> Decisio
         writes=[
             *(move(each, Trigger.FORGOTTEN) for each in holding),
             delete_nodes(row.id),
-            update_cluster(row.id, removed_at=now(), secrets={}, offered_host_keys={}),
+            update_cluster(row.id, removed_at=now(), secrets={}, offered_host_keys={}, limits={}),
         ],
         events=[
             *map(forgotten, holding),

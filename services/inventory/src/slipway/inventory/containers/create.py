@@ -16,17 +16,16 @@ from slipway.contracts.message import Id
 from slipway.contracts.templates import GetTemplate, Manifest
 from slipway.inventory.clusters.store import ClusterStore, StoredCluster
 from slipway.inventory.clusters.tiers import refuse_below
-from slipway.inventory.containers import defaults, placement, validation
+from slipway.inventory.containers import defaults, placement, site, validation
 from slipway.inventory.containers.claims import claim_names, claim_vmids
 from slipway.inventory.containers.store import NewContainer, Secret, insert_containers
-from slipway.inventory.containers.validation import restricted
+from slipway.inventory.containers.validation import guest, restricted
 from slipway.inventory.decision import Claim, Decision, Gone, Proposal
-from slipway.inventory.faults import at
+from slipway.inventory.faults import at, refuse
 from slipway.inventory.jobs.enqueuer import accepted
 from slipway.inventory.secrets.broker import SecretBroker, generate
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.database.outbox import Outgoing
-from slipway.runtime.process.host_access import HostAccessPolicy
 from slipway.runtime.process.ids import new_id
 
 ROOT = "root/password"
@@ -40,7 +39,6 @@ class Creations:
     bus: Bus
     clusters: ClusterStore
     secret_broker: SecretBroker
-    host_access: HostAccessPolicy
 
     async def propose(self, request: CreateContainer) -> Proposal[Accepted]:
         """Return the creation of one container."""
@@ -59,7 +57,7 @@ class Creations:
         nodes: Sequence[NodeFacts] = cluster.nodes
         new = []
         for _ in range(count):
-            spec = _complete(request.spec, manifest, replace(cluster, nodes=tuple(nodes)), self.host_access)
+            spec, taken = _complete(request.spec, manifest, replace(cluster, nodes=tuple(nodes)))
             nodes = placement.after(nodes, spec)
             container = new_id()
             new.append(
@@ -71,6 +69,7 @@ class Creations:
                     template_version=manifest.version if manifest else None,
                     bundle=template.bundle if template else None,
                     secrets=self._secrets(request, manifest, container),
+                    site_defaults=taken,
                 )
             )
         return new
@@ -153,22 +152,30 @@ def _command(container: NewContainer, vmid: int) -> RunJob:
         spec=spec,
         bundle=container.bundle,
         on_failure=spec.on_failure,
+        site_defaults=container.site_defaults,
     )
 
 
 def _complete(
-    spec: ContainerSpec, manifest: Manifest | None, cluster: StoredCluster, host_access: HostAccessPolicy
-) -> ContainerSpec:
+    request: ContainerSpec, manifest: Manifest | None, cluster: StoredCluster
+) -> tuple[ContainerSpec, Mapping[str, str]]:
+    """Return a complete container, and what it took from the site defaults."""
     if not cluster.nodes:
         message = f"Nothing is known of the nodes of cluster {cluster.spec.name!r} yet."
         raise at("cluster", defaults.FactsMissing, message)
+    if request.guest is not None:
+        refuse(validation.ContainerInvalid, guest.faults(request.guest, "guest."))
+    spec, taken = site.applied(request, cluster.site_defaults)
     node = placement.choose_node(
         spec.node,
         cluster.nodes,
         storages=placement.named_storages(spec),
+        bridges={network.bridge for network in spec.networks if network.bridge is not None},
         in_maintenance=cluster.in_maintenance,
     )
-    validation.check(spec, manifest, node, host_access)
+    site.refuse_unusable(taken, node, cluster.spec.name)
+    validation.check(spec, manifest, node, cluster.limits)
     complete = defaults.complete(spec, manifest, node)
-    restricted.check(complete, host_access)
-    return complete.model_copy(update={"cluster": cluster.spec.name})
+    restricted.check(complete, cluster.limits)
+    site.refuse_outside(complete, manifest)
+    return complete.model_copy(update={"cluster": cluster.spec.name}), taken

@@ -16,12 +16,13 @@ def choose_node(
     nodes: Sequence[NodeFacts],
     *,
     storages: Collection[str] = (),
+    bridges: Collection[str] = (),
     in_maintenance: Collection[str] = (),
 ) -> NodeFacts:
     """Choose the node: the requested one, else a usable one.
 
-    One that has all named storages goes before one that lacks one, then one that is not in maintenance, then
-    the one with most free space for disks.
+    One that has all named storages and bridges goes before one that lacks one, then one that is not in
+    maintenance, then the one with most free space for disks.
     """
     if requested is not None:
         node = next((each for each in nodes if each.node == requested), None)
@@ -38,6 +39,7 @@ def choose_node(
     def fitness(node: NodeFacts) -> tuple[bool, bool, int, str]:
         able = disk_storages(node)
         has_all = set(storages) <= {each.name for each in able}
+        has_all = has_all and set(bridges) <= {each.name for each in node.bridges}
         free = max((free_of(each) for each in able), default=-1)
         return has_all, node.node not in in_maintenance, free, node.node
 

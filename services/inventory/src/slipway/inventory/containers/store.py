@@ -1,7 +1,7 @@
 """Containers, their services and their credentials: what is read, and the rows that decisions write."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Row, Select, delete, insert, select, update
@@ -57,6 +57,8 @@ class NewContainer:
     bundle: str | None
     secrets: Mapping[str, Secret]
     """By name."""
+    site_defaults: Mapping[str, str] = field(default_factory=dict)
+    """What it took from the site defaults, by field."""
 
 
 class ContainerStore:
@@ -190,7 +192,10 @@ async def credential_row(tx: AsyncConnection, container: Id, credential: Id) -> 
 
 
 def _row(container: NewContainer, target: Target) -> dict[str, Any]:
-    at = now()
+    at, spec = now(), container.spec
+    if spec.guest is not None:
+        # Certificates are for the job alone: a list of a thousand containers does not repeat them.
+        spec = spec.model_copy(update={"guest": spec.guest.model_copy(update={"ca": None})})
     return {
         "id": container.id,
         "cluster_id": container.cluster,
@@ -202,7 +207,7 @@ def _row(container: NewContainer, target: Target) -> dict[str, Any]:
         "template": container.spec.template,
         "template_version": container.template_version,
         "bundle": container.bundle,
-        "spec": container.spec.model_dump(mode="json"),
+        "spec": spec.model_dump(mode="json"),
         "lifecycle": Lifecycle.CREATING,
         "power": Power.UNKNOWN,
         "services": [],

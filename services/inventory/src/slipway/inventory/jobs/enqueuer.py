@@ -16,6 +16,7 @@ from slipway.contracts.jobs import CancelJob, RunJob, Target
 from slipway.contracts.message import Id
 from slipway.contracts.problems import TooLarge
 from slipway.contracts.values import JobState
+from slipway.inventory.containers.own_container import refuse_own
 from slipway.inventory.containers.store import target_of
 from slipway.inventory.decision import Write
 from slipway.inventory.faults import at
@@ -47,6 +48,8 @@ class JobEnqueuer:
     queue: Queue
     refuse_new_work: Callable[[], None] = lambda: None
     """Raises while no new work may be accepted."""
+    own_addresses: frozenset[str] = frozenset()
+    """MACs of the container that Slipway itself runs in."""
 
     async def enqueue(
         self, tx: AsyncConnection, call: Call, commands: Sequence[RunJob], *, parent: Id | None = None
@@ -58,11 +61,14 @@ class JobEnqueuer:
 
         Raises:
             JobTooLarge: if one of them could not be sent in its turn.
+            OwnContainer: if one would end Slipway itself, and the caller has not confirmed that.
         """
         if not commands:
             return (), ()
         if not WAYS_OUT.issuperset(each.kind for each in commands):
             self.refuse_new_work()
+        if not call.confirms_self:
+            refuse_own(commands, self.own_addresses)
         for command in commands:
             refuse_too_large(command)
         orders: list[Outgoing] = []

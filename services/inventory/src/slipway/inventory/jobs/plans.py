@@ -12,6 +12,7 @@ from slipway.contracts.problems import Invalid
 from slipway.inventory.acceptance import Acceptance
 from slipway.inventory.batches.use_cases import BatchRequests
 from slipway.inventory.clusters.store import ClusterStore
+from slipway.inventory.containers import own_container
 from slipway.inventory.containers.create import Creations
 from slipway.inventory.decision import Decision, Proposal
 from slipway.inventory.jobs import capacity
@@ -49,7 +50,8 @@ class PlanHandlers:
         more = (f"{len(others)} more like this one are made, as one batch.",) if others else ()
         cluster = await self.clusters.stored(command.target.cluster)
         lacking = capacity.warnings([command, *others], {cluster.id: cluster.nodes})
-        warnings = (*more, *lacking, *explained.warnings)
+        own = own_container.warnings([command, *others], self.acceptance.unit.enqueuer.own_addresses)
+        warnings = (*own, *more, *lacking, *explained.warnings)
         return _plan(command, explained.model_copy(update={"warnings": warnings}))
 
     async def _decide(self, query: PlanJob) -> Sequence[RunJob]:
@@ -90,7 +92,8 @@ def _plan(command: RunJob, explained: Explained) -> Plan:
         tuple((step.name, step.effect) for step in explained.steps),
         explained.destroys,
     )
-    return _hashed(command.kind, target, explained, identity)
+    plan = _hashed(command.kind, target, explained, identity)
+    return plan.model_copy(update={"site_defaults": command.site_defaults})
 
 
 def _cancel_plan(cancellation: Cancellation) -> Plan:

@@ -52,7 +52,6 @@ from slipway.inventory.secrets.broker import SecretBroker
 from slipway.inventory.tables import jobs, vmid_replacements
 from slipway.runtime.database.outbox import Outgoing
 from slipway.runtime.process.clock import now
-from slipway.runtime.process.host_access import HostAccessPolicy
 from slipway.runtime.process.ids import new_id
 
 
@@ -74,7 +73,6 @@ class JobRequests:
     records: Records
     host_check: HostCheck
     secret_broker: SecretBroker
-    host_access: HostAccessPolicy
 
     async def propose(self, request: RequestJob) -> Proposal[Accepted]:
         """Return a job that was checked."""
@@ -113,10 +111,15 @@ class JobRequests:
         facts = validation.ContainerFacts(
             spec=container.spec, vmid=container.vmid, hostname=container.hostname, node=container.node
         )
-        if validation.looks_at_nodes(request.args):
+        if validation.looks_at_nodes(request.args) or validation.looks_at_limits(request.args):
             cluster = await self.clusters.stored(container.cluster_id)
-            facts = replace(facts, nodes=cluster.nodes, in_maintenance=cluster.in_maintenance)
-        validation.check_against(request.kind, request.args, facts, self.host_access)
+            facts = replace(
+                facts,
+                nodes=cluster.nodes,
+                in_maintenance=cluster.in_maintenance,
+                limits=cluster.limits,
+            )
+        validation.check_against(request.kind, request.args, facts)
 
     async def _copied_secrets(self, source: Id, copy: Id) -> Mapping[str, Secret]:
         """Seal a container's secrets for its copy: a copy has the same passwords inside."""

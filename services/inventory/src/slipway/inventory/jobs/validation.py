@@ -11,6 +11,7 @@ from posixpath import normpath
 from typing import Any
 
 from slipway.contracts.cluster_facts import NodeFacts
+from slipway.contracts.cluster_settings import DENIED, ClusterLimits
 from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.job_kinds import (
     KINDS,
@@ -29,7 +30,6 @@ from slipway.contracts.problems import Conflict, FieldError, Invalid, SlipwayErr
 from slipway.inventory.containers import defaults, placement, validation
 from slipway.inventory.containers.validation import networks, restricted, texts
 from slipway.inventory.faults import at, refuse
-from slipway.runtime.process.host_access import NONE, HostAccessPolicy
 
 _HOST_ACCESS = frozenset({"features", "mounts", "devices", "hookscript"})
 """Arguments that may give the guest access to the host."""
@@ -79,6 +79,8 @@ class ContainerFacts:
     """Of its cluster; needed only if the arguments are checked against nodes (`looks_at_nodes`)."""
     in_maintenance: Collection[str] = ()
     """Names of the nodes in maintenance."""
+    limits: ClusterLimits = DENIED
+    """Of its cluster; needed only if the arguments reach into the host (`looks_at_limits`)."""
 
 
 class ContainerProtected(Conflict):
@@ -108,9 +110,12 @@ def looks_at_host(args: Args) -> bool:
     return isinstance(args, SnapshotArgs) or (isinstance(args, ResizeArgs) and args.disk is not None)
 
 
-def check_against(
-    kind: JobKind, args: Args, container: ContainerFacts, host_access: HostAccessPolicy = NONE
-) -> None:
+def looks_at_limits(args: Args) -> bool:
+    """Return whether arguments are checked against the limits of the cluster."""
+    return not _HOST_ACCESS.isdisjoint(args.values())
+
+
+def check_against(kind: JobKind, args: Args, container: ContainerFacts) -> None:
     """Refuse what does not fit the container or its cluster; faults name the arguments.
 
     Raises:
@@ -123,15 +128,14 @@ def check_against(
     if isinstance(args, MigrateArgs | CloneArgs) and args.target_node is not None:
         _check_target(args, args.target_node, container)
     if isinstance(args, ConfigureArgs):
-        _check_settings(args, container, host_access)
+        _check_settings(args, container)
 
 
-def _check_settings(args: ConfigureArgs, container: ContainerFacts, host_access: HostAccessPolicy) -> None:
+def _check_settings(args: ConfigureArgs, container: ContainerFacts) -> None:
     values = {name: value for name, value in args.values().items() if name in _HOST_ACCESS}
     try:
-        restricted.check(
-            ContainerSpec.model_validate({"hostname": container.hostname, **values}), host_access
-        )
+        spec = ContainerSpec.model_validate({"hostname": container.hostname, **values})
+        restricted.check(spec, container.limits)
     except restricted.RestrictedKey as error:
         raise restricted.RestrictedKey(error.message, errors=_of_args(error.errors)) from error
     _refuse_taken_paths(container.spec, args)

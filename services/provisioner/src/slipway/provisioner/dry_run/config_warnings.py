@@ -26,7 +26,15 @@ async def warnings(work: Work) -> list[str]:
 
 async def _of_create(work: Work) -> list[str]:
     names = parameters.names_over_ssh(work.spec.features, unprivileged=bool(work.spec.unprivileged))
-    return [f"{_over_ssh(names)}, before the first start."] if names else []
+    texts = [f"{_over_ssh(names)}, before the first start."] if names else []
+    guest, scripts = work.spec.guest, work.bundle.manifest.scripts if work.bundle else ()
+    if guest is not None and guest.is_outgoing_blocked and not guest.http_proxy and scripts:
+        listed = ", ".join(each.name for each in scripts)
+        texts.append(
+            f"Outgoing traffic is blocked at this site: what the template's scripts ({listed}) download from "
+            "elsewhere than its package mirror they will not get."
+        )
+    return texts
 
 
 async def _of_configure(work: Work) -> list[str]:

@@ -98,12 +98,15 @@ class Boot:
         return self.network.get("mirror") == "unreachable"
 
 
-async def look(work: Work, wait: timedelta, *, is_last: bool = False) -> Boot:
+async def look(
+    work: Work, wait: timedelta, *, is_last: bool = False, needs_mirror: bool | None = None
+) -> Boot:
     """Look into the guest when its boot is done, or after this wait; one command in it.
 
-    The mirror is asked for when the boot is done, or at the last look.
+    The mirror is asked for when the boot is done, or at the last look; by default if there are packages.
     """
-    script = INIT + (NETWORK if packages.by_manager(work) else "")
+    asks = bool(packages.by_manager(work)) if needs_mirror is None else needs_mirror
+    script = INIT + (NETWORK if asks else "")
     seconds = max(0, round(wait.total_seconds()))
     done = await work.pct.script(
         work.target.vmid,

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from pydantic import SecretStr
 
+from slipway.contracts.cluster_settings import ClusterLimits
 from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.job_events import JobLog
 from slipway.contracts.jobs import RunJob, StepStatus, Target
@@ -22,7 +23,6 @@ from slipway.proxmox.hosts import HostCluster
 from slipway.proxmox.pct import Pct, open_session
 from slipway.proxmox.protocols import Shell
 from slipway.runtime.bus.client import Bus
-from slipway.runtime.process.host_access import NONE, HostAccessPolicy
 
 BOOT_WAIT = timedelta(seconds=60)
 FactsT = TypeVar("FactsT", bound=StepFacts)
@@ -39,8 +39,8 @@ class Work:
     """`password`, `variable:NAME`."""
     journal: Journal
     bus: Bus
-    host_access: HostAccessPolicy = NONE
-    """What the operator allows of the host."""
+    ask_limits: Callable[[], Awaitable[ClusterLimits]]
+    """Asks what the cluster allows of its hosts now."""
     boot_wait: timedelta = BOOT_WAIT
     """How long a guest may take until it has an address, and again until its boot is done."""
     reopen: Callable[[], Awaitable[HostCluster]] | None = None

@@ -1,8 +1,9 @@
 """Settings that reach into the host: bind mounts, devices, the hookscript; `pct set` over SSH sets them.
 
-Inventory has refused what the operator does not allow; it is checked again here, at the moment of use and by
-the present settings. A bind mount's host path is followed through all its links first, must end below an
-allowed path, and is written as the place where it ends: a link that is changed later changes nothing.
+Inventory has refused what the cluster's limits do not allow; it is checked again here, at the moment of use
+and by the limits that inventory stores then. A bind mount's host path is followed through all its links
+first, must end below an allowed path, and is written as the place where it ends: a link that is changed later
+changes nothing.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,7 @@ from slipway.provisioner.host import readback
 from slipway.provisioner.host.work import Work
 from slipway.provisioner.steps import power
 from slipway.proxmox.answers import ContainerConfig, options
-from slipway.runtime.process.host_access import is_below
+from slipway.runtime.process.host_paths import is_below
 
 _FEATURES = ("mknod", "mount", "force_rw_sys")
 """Those that can reach the host; nesting, keyctl and fuse are everyone's."""
@@ -26,7 +27,7 @@ _ENDS_ITEM = frozenset(",\n\r\0")
 
 
 class RestrictedKey(Forbidden):
-    """It reaches into the host, and the operator does not allow that."""
+    """It reaches into the host, and the cluster's limits do not allow that."""
 
     code = "restricted-key.forbidden"
 
@@ -90,12 +91,14 @@ async def resolve_mounts(work: Work) -> Mapping[str, str]:
     settings = _requested(work)
     if not names(work):
         return {}
-    if not work.host_access.is_allowed:
+    limits = await work.ask_limits()
+    if not limits.restricted_keys:
         raise RestrictedKey(
-            f"{', '.join(names(work))}: this reaches into the host, and SLIPWAY_RESTRICTED_KEYS is not on "
-            "for the provisioner."
+            f"{', '.join(names(work))}: this reaches into the host, which cluster {work.target.cluster_name} "
+            "does not allow (any more). An admin allows it: `slipway cluster limits set CLUSTER "
+            "--restricted-keys`; then retry the job."
         )
-    roots = [await work.pct.real_path(path) for path in work.host_access.paths] if settings.mounts else []
+    roots = [await work.pct.real_path(path) for path in limits.mount_paths] if settings.mounts else []
     allowed = tuple(root for root in roots if root)
     prefix = "args." if work.command.kind is JobKind.CONFIGURE else ""
     return {
@@ -163,8 +166,8 @@ async def _real_path(work: Work, path: str, field: str, allowed: Sequence[str]) 
         raise BindSourceMissing(message, errors=[FieldError(field=field, message=message)])
     if normpath(real_path) != real_path or not is_below(real_path, allowed) or _ENDS_ITEM & set(real_path):
         message = (
-            f"{path} is {real_path} on node {node}, which is not below a path of SLIPWAY_BIND_MOUNT_PATHS: "
-            f"{', '.join(allowed) or 'none'}."
+            f"{path} is {real_path} on node {node}, which is not below a mount path that cluster "
+            f"{work.target.cluster_name} allows: {', '.join(allowed) or 'none'}."
         )
         raise RestrictedKey(message, errors=[FieldError(field=field, message=message)])
     return real_path

@@ -126,7 +126,7 @@ async def ready(work: Work) -> Result:
     if seen.init not in boot.DONE | boot.BOOTING:
         raise _not_ready(work, seen)
     if seen.has_no_mirror:
-        raise _without_network(seen)
+        raise _without_network(work, seen)
     if seen.init in boot.DONE:
         return Result(message=f"init is {seen.init}")
     warning = f"{STILL_STARTING}: {_awaited(seen)}"
@@ -180,15 +180,18 @@ def _awaited(seen: boot.Boot) -> str:
     return ", ".join(seen.awaits) or "its init does not say what it waits for"
 
 
-def _without_network(seen: boot.Boot) -> GuestWithoutNetwork:
+def _without_network(work: Work, seen: boot.Boot) -> GuestWithoutNetwork:
     lines = seen.network
     tried = (
         f"default route: {lines.get('route') or 'none'}",
         f"DNS for {lines.get('mirror_host')}: {lines.get('dns') or 'no answer'}",
         f"package mirror {lines.get('mirror_host')}: no answer",
     )
+    guest = work.spec.guest
+    proxy = (guest.apt_cache or guest.http_proxy) if guest is not None else None
+    also = f", and whether the proxy {proxy} answers it" if proxy else ""
     return GuestWithoutNetwork(
         f"The guest can't reach its package mirror. Tried: {'; '.join(tried)}. "
-        "Check gateway, nameserver and firewall of the container.",
+        f"Check gateway, nameserver and firewall of the container{also}.",
         mirror=lines.get("mirror_host"),
     )

@@ -13,7 +13,7 @@ from slipway.provisioner.bundle import LIBRARY
 from slipway.provisioner.engine.facts import StepFacts
 from slipway.provisioner.engine.step import DONE, SKIPPED, EndAct, Result
 from slipway.provisioner.engine.step_log import StepLog, open_log
-from slipway.provisioner.host import discovery, packages
+from slipway.provisioner.host import discovery, packages, site
 from slipway.provisioner.host.work import Work
 from slipway.proxmox.detached import TIMED_OUT, Absent, Exited, Running
 from slipway.proxmox.errors import CommandLost, NotRunning, RunLost, SshRefused
@@ -61,7 +61,9 @@ async def install(work: Work, manager: str) -> Result:
     """Install what a manager has to install."""
     names = packages.by_manager(work)[manager]
     while True:
-        code = await _run(work, packages.install(manager, names), {}, PACKAGES_TIMEOUT)
+        code = await _run(
+            work, packages.install(manager, names), site.environment(work.spec.guest), PACKAGES_TIMEOUT
+        )
         if code == 0:
             return Result(message=f"{len(names)} packages")
         reason, tried = packages.transient_failure(work.journal.last_lines), work.facts(SyncFacts).tried
@@ -101,6 +103,7 @@ async def script(work: Work, name: str) -> Result:
 def environment(work: Work) -> Mapping[str, str | SecretStr]:
     """Return the environment of a script."""
     own: dict[str, str | SecretStr] = {
+        **site.environment(work.spec.guest),
         "SLIPWAY_LIB": LIBRARY,
         "SLIPWAY_CONTAINER_ID": work.target.container,
         "SLIPWAY_HOSTNAME": work.target.hostname,

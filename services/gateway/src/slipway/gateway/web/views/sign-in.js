@@ -1,7 +1,7 @@
 /** Signing in with the bootstrap secret: as a page, or over a view that goes on afterwards. */
 
 import { request } from "../api.js";
-import { h, replace } from "../dom.js";
+import { ROOT, h, replace } from "../dom.js";
 import { problemBox } from "../parts.js";
 
 /**
@@ -11,7 +11,7 @@ import { problemBox } from "../parts.js";
 export function signInView(signedIn) {
   return (page, { signal }) => {
     replace(page, h("div", { class: "sign-in" },
-      h("img", { src: "/assets/icon.svg", alt: "", width: "56", height: "56" }),
+      h("img", { src: `${ROOT}assets/icon.svg`, alt: "", width: "56", height: "56" }),
       h("h1", null, "Slipway"),
       h("p", { class: "muted" }, "Containers on Proxmox, ready to use."),
       secretForm(signedIn, signal)));

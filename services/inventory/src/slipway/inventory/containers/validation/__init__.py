@@ -7,13 +7,13 @@ import re
 from collections.abc import Iterator
 
 from slipway.contracts.cluster_facts import NodeFacts
+from slipway.contracts.cluster_settings import DENIED, ClusterLimits
 from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.problems import FieldError, Invalid
 from slipway.contracts.templates import Manifest
 from slipway.inventory.containers.archives import ARCHITECTURES
-from slipway.inventory.containers.validation import content, networks, restricted, texts, timezones
+from slipway.inventory.containers.validation import content, guest, networks, restricted, texts, timezones
 from slipway.inventory.faults import at, refuse
-from slipway.runtime.process.host_access import NONE, HostAccessPolicy
 
 _PACKAGE = re.compile(r"^[a-zA-Z0-9@][a-zA-Z0-9@/_.:~+=<>-]{0,127}$")
 _POOL = re.compile(r"[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+){0,2}")
@@ -68,17 +68,17 @@ def check_secret(field: str, secret: str) -> None:
 
 
 def check(
-    spec: ContainerSpec, manifest: Manifest | None, node: NodeFacts, host_access: HostAccessPolicy = NONE
+    spec: ContainerSpec, manifest: Manifest | None, node: NodeFacts, limits: ClusterLimits = DENIED
 ) -> None:
     """Refuse what breaks a rule, all faults together.
 
     Raises:
-        RestrictedKey: for what reaches further into the host than the operator allows.
+        RestrictedKey: for what reaches further into the host than the cluster's limits allow.
         ContainerInvalid: for anything else.
     """
     on_node = (*networks.bridges(spec.networks, node), *_places(spec, node))
     refuse(ContainerInvalid, (*faults(spec), *on_node, *_against(spec, manifest)))
-    restricted.check(spec, host_access)
+    restricted.check(spec, limits)
 
 
 def faults(spec: ContainerSpec) -> Iterator[FieldError]:
@@ -90,6 +90,8 @@ def faults(spec: ContainerSpec) -> Iterator[FieldError]:
     yield from restricted.faults(spec)
     yield from _lists(spec)
     yield from texts.faults(dict(spec))
+    if spec.guest is not None:
+        yield from guest.faults(spec.guest, "guest.")
 
 
 def _words(spec: ContainerSpec) -> Iterator[FieldError]:

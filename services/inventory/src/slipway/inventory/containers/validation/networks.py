@@ -21,7 +21,7 @@ _BRIDGE = re.compile(r"[a-zA-Z0-9_.-]+")
 _TAG = re.compile(r"[0-9]{1,9}")
 _LEAST_PREFIX = 8
 """Proxmox takes no wider network, of IPv4 as of IPv6 (PVE::JSONSchema 9.2, `pve_verify_cidrv4`)."""
-_VLANS = range(1, 4095)
+VLANS = range(1, 4095)
 _MTUS = range(64, 65536)
 
 Interface = ipaddress.IPv4Interface | ipaddress.IPv6Interface
@@ -72,7 +72,7 @@ def _link(network: NetworkSpec, at: str) -> Iterator[FieldError]:
         yield FieldError(field=f"{at}.name", message=f"Linux keeps {network.name} for itself.")
     if network.hwaddr is not None and network.hwaddr[1:2] in tuple("13579bdfBDF"):
         yield FieldError(field=f"{at}.hwaddr", message="That is a multicast address.")
-    if network.tag and network.tag not in _VLANS:
+    if network.tag and network.tag not in VLANS:
         yield FieldError(field=f"{at}.tag", message="A VLAN tag is 1 to 4094.")
     if network.trunks and not _are_vlans(network.trunks):
         yield FieldError(field=f"{at}.trunks", message="VLAN tags, 1 to 4094, separated by semicolons.")
@@ -84,7 +84,7 @@ def _link(network: NetworkSpec, at: str) -> Iterator[FieldError]:
 
 def _are_vlans(text: str) -> bool:
     tags = text.split(";")
-    return len(tags) < len(_VLANS) and all(_TAG.fullmatch(tag) and int(tag) in _VLANS for tag in tags)
+    return len(tags) < len(VLANS) and all(_TAG.fullmatch(tag) and int(tag) in VLANS for tag in tags)
 
 
 def _address(

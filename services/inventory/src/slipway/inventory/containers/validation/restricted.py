@@ -1,16 +1,20 @@
-"""Checks the settings of a container that reach into its host, and whether they are allowed. Pure."""
+"""Checks the settings of a container that reach into its host, and whether its cluster allows them. Pure."""
 
 import re
 from collections.abc import Iterator
 from posixpath import normpath
 
+from slipway.contracts.cluster_settings import ClusterLimits
 from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.problems import FieldError, Forbidden
 from slipway.inventory.containers.validation.texts import shown
-from slipway.runtime.process.host_access import HostAccessPolicy, is_below
+from slipway.runtime.process.host_paths import is_below
 
 FEATURES = frozenset({"mknod", "mount", "force_rw_sys"})
 """Those that can reach the host; nesting, keyctl and fuse are everyone's."""
+HOW_TO_ALLOW = (
+    "`slipway cluster limits set CLUSTER --restricted-keys`, or PUT /api/v1/clusters/{cluster}/limits"
+)
 MOST_DEVICES = 256
 _HOST_PATH = re.compile(r"(/[ -+\--.0-<>-~]+)+")
 """ASCII without a comma and an equals sign, which end a path within Proxmox's list of options."""
@@ -22,26 +26,26 @@ _HOOKSCRIPT = re.compile(r"[a-zA-Z][a-zA-Z0-9_.-]*[a-zA-Z0-9]:snippets/[ -.0-~]{
 
 
 class RestrictedKey(Forbidden):
-    """It reaches into the host, and the operator does not allow that."""
+    """It reaches into the host, and the cluster's limits do not allow that."""
 
     code = "restricted-key.forbidden"
 
 
-def check(spec: ContainerSpec, host_access: HostAccessPolicy) -> None:
-    """Refuse what the operator does not allow; every field is named.
+def check(spec: ContainerSpec, limits: ClusterLimits) -> None:
+    """Refuse what the cluster does not allow; every field is named.
 
     Raises:
-        RestrictedKey: names the setting that would allow it.
+        RestrictedKey: says how an admin allows it.
     """
     named = tuple(_named(spec))
-    if named and not host_access.is_allowed:
+    if named and not limits.restricted_keys:
         fields = ", ".join(each.field for each in named)
         raise RestrictedKey(
-            f"{fields}: this reaches into the host and can amount to root there. Whoever runs Slipway allows "
-            "it with SLIPWAY_RESTRICTED_KEYS=true.",
+            f"{fields}: this reaches into the host and can amount to root there. An admin allows it for the "
+            f"cluster: {HOW_TO_ALLOW}.",
             errors=named,
         )
-    outside = tuple(_outside(spec, host_access))
+    outside = tuple(_outside(spec, limits))
     if outside:
         raise RestrictedKey("; ".join(each.message for each in outside), errors=outside)
 
@@ -52,7 +56,7 @@ def faults(spec: ContainerSpec) -> Iterator[FieldError]:
         at = f"mounts.{index}"
         if not mount.is_bind:
             continue
-        if not _is_host_path(mount.storage):
+        if not is_host_path(mount.storage):
             message = (
                 f"{shown(mount.storage)} is not a host path that Proxmox can read back: absolute, ASCII, no "
                 "comma, no equals sign, no `.` or `..` between slashes, no slash at the end."
@@ -74,12 +78,13 @@ def faults(spec: ContainerSpec) -> Iterator[FieldError]:
         yield FieldError(field="hookscript", message="A volume like local:snippets/hook.pl.")
 
 
-def _is_host_path(text: str) -> bool:
+def is_host_path(text: str) -> bool:
+    """Return whether a text is a normal host path that Proxmox can read back."""
     return len(text) <= _LONGEST_PATH and bool(_HOST_PATH.fullmatch(text)) and normpath(text) == text
 
 
 def _named(spec: ContainerSpec) -> Iterator[FieldError]:
-    needs = "It needs SLIPWAY_RESTRICTED_KEYS."
+    needs = "It needs the cluster's limit restricted_keys."
     for index, mount in enumerate(spec.mounts):
         if mount.is_bind:
             yield FieldError(field=f"mounts.{index}.storage", message=f"A host path is a bind mount. {needs}")
@@ -91,9 +96,9 @@ def _named(spec: ContainerSpec) -> Iterator[FieldError]:
         yield FieldError(field=f"features.{name}", message=needs)
 
 
-def _outside(spec: ContainerSpec, host_access: HostAccessPolicy) -> Iterator[FieldError]:
-    allowed = ", ".join(host_access.paths) or "none"
+def _outside(spec: ContainerSpec, limits: ClusterLimits) -> Iterator[FieldError]:
+    allowed = ", ".join(limits.mount_paths) or "none"
     for index, mount in enumerate(spec.mounts):
-        if mount.is_bind and not is_below(normpath(mount.storage), host_access.paths):
-            message = f"{mount.storage} is not below a path of SLIPWAY_BIND_MOUNT_PATHS: {allowed}."
+        if mount.is_bind and not is_below(normpath(mount.storage), limits.mount_paths):
+            message = f"{mount.storage} is not below a mount path that the cluster allows: {allowed}."
             yield FieldError(field=f"mounts.{index}.storage", message=message)

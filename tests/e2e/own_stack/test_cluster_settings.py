@@ -1,5 +1,6 @@
-"""Bind mounts, devices, hookscripts where the operator allows them: set over SSH, below listed paths only."""
+"""What an admin sets for a cluster: what its containers may use of the hosts, and what new ones have."""
 
+import asyncio
 import json
 import shutil
 from collections.abc import AsyncIterator, Iterator
@@ -9,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from support.command_line import slipway
 from support.pve_schema import check_record
 from support.stack import RunningStack, create, done, job_events, messages, running_stack, stack_folder
 
@@ -18,21 +20,20 @@ SHARED = "/srv/shared"
 
 @pytest.fixture(scope="module")
 def stack() -> Iterator[RunningStack]:
-    """A Slipway whose operator allows restricted keys, and bind mounts below one path."""
+    """A Slipway on a lab whose host has folders to mount, below one path that the cluster allows."""
     with stack_folder() as data:
         templates = data.parent / "lxc" / "templates"
         shutil.copytree(ROOT / "infra" / "lxc", templates.parent)
-        environment = {
-            "SLIPWAY_TEMPLATES_DIR": str(templates),
-            "SLIPWAY_RESTRICTED_KEYS": "true",
-            "SLIPWAY_BIND_MOUNT_PATHS": SHARED,
-        }
+        environment = {"SLIPWAY_TEMPLATES_DIR": str(templates)}
         with running_stack("--lab", "--guests", "simulated", data=data, **environment) as running:
             host = data / "lab" / "host"
             (host / "srv/shared/my media").mkdir(parents=True)
             (host / "etc").mkdir()
             (host / "srv/shared/inside").symlink_to("my media")
             (host / "srv/shared/outside").symlink_to("/etc")
+            limits = ("cluster", "limits", "set", "lab", "--restricted-keys", "--mount-path", SHARED)
+            status, text = asyncio.run(slipway(running, *limits))
+            assert status == 0, text
             yield running
         assert check_record(running.record) == []
 
@@ -120,6 +121,62 @@ async def test_where_a_path_ends_decides(api: httpx.AsyncClient, source: str, co
     error = events[-1].content["error"]
     assert (error["code"], error["errors"][0]["field"]) == (code, "mounts.0.storage")
     assert error["details"]["step"] == "create.preflight"
+
+
+async def test_an_admin_takes_it_back(api: httpx.AsyncClient) -> None:
+    """By the API, where a wrong path is named; from then on nothing of it is accepted."""
+    limits = "/api/v1/clusters/lab/limits"
+    wrong = await api.put(limits, json={"restricted_keys": True, "mount_paths": ["/srv", "/srv/../etc"]})
+    denied = await api.put(limits, json={})
+
+    answer = await api.post(
+        "/api/v1/containers", json={"hostname": "no", "template": "debian-base", "devices": ["/dev/fuse"]}
+    )
+
+    assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "mount_paths.1")
+    assert denied.json() == {"restricted_keys": False, "mount_paths": []} == (await api.get(limits)).json()
+    assert (answer.status_code, answer.json()["code"]) == (403, "restricted-key.forbidden")
+    audit = (await api.get("/api/v1/audit")).json()["items"]
+    assert (
+        next(each for each in audit if each["action"] == "cluster.limits")["details"]["mount_paths"] == "none"
+    )
+
+
+async def test_a_creation_has_what_the_site_says(stack: RunningStack, api: httpx.AsyncClient) -> None:
+    """From a terminal: set, shown by the plan as the site's, in the guest, and taken away again."""
+    site = (
+        "--vlan",
+        "7",
+        "--timezone",
+        "Europe/Berlin",
+        "--http-proxy",
+        "http://proxy.lan:3128",
+        "--tag",
+        "site",
+    )
+    refused = await slipway(stack, "cluster", "defaults", "set", "lab", "--http-proxy", "http://me:pw@proxy")
+    was_set = await slipway(stack, "cluster", "defaults", "set", "lab", *site)
+    _, plan = await slipway(stack, "create", "debian-base", "at-site", "--plan")
+    accepted = await create(api, template="debian-base", hostname="at-site", timezone="host")
+    events = await job_events(api, accepted["job"]["id"])
+    was_unset = await slipway(stack, "cluster", "defaults", "unset", "lab", "vlan", "http-proxy")
+    left = (await api.get("/api/v1/clusters/lab/defaults")).json()
+    await api.delete("/api/v1/clusters/lab/defaults")
+
+    assert refused[0] != 0
+    assert "http_proxy" in refused[1]
+    assert (was_set[0], was_unset[0]) == (0, 0), (was_set, was_unset)
+    assert "From the site defaults: guest.http_proxy http://proxy.lan:3128" in plan
+    assert events[-1].content["state"] == "succeeded", events[-1].text
+    assert any(each.content.get("step") == "start.site" for each in events if each.kind == "step")
+    made = config(stack, accepted["container"]["vmid"])
+    assert "tag=7" in made["net0"]
+    assert made["timezone"] == "host"
+    assert "site" in made["tags"]
+    assert {name: value for name, value in left.items() if value} == {
+        "tags": ["site"],
+        "timezone": "Europe/Berlin",
+    }
 
 
 def config(stack: RunningStack, vmid: int) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""`slipway service`: Slipway as a service of systemd."""

@@ -1,0 +1,106 @@
+"""The text of the unit, and where everything of the service is. Pure.
+
+The service has a user of its own and sees the system read-only but for its data folder: `up` and all that it
+starts need no right that an ordinary user has not.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+NAME = "slipway"
+"""Of the unit and of its user."""
+UNIT = Path("/etc/systemd/system/slipway.service")
+ENVIRONMENT = Path("/etc/slipway/slipway.env")
+"""The operator's settings, `SLIPWAY_NAME=value` lines; it may be missing."""
+STATE = Path("/var/lib/slipway/data")
+"""The data folder. Not its parent, in which root keeps what other data folders need."""
+STOP_SECONDS = 90
+"""Before systemd kills what is left: `up` ends its services one after the other within ten seconds, and what
+PostgreSQL has in memory reaches even a slow disk. Jobs are not waited for: their next owner takes them up."""
+_FIRST_FREE_PORT = 1024
+
+_UNIT = """\
+# Made by `slipway service install`, which overwrites it. Change it with `systemctl edit slipway`.
+[Unit]
+Description=Slipway, a control plane for LXC containers on Proxmox VE
+Wants=network-online.target
+After=network-online.target
+StartLimitIntervalSec=0
+
+[Service]
+Type=exec
+User={name}
+Group={name}
+ExecStart={command}
+EnvironmentFile=-{environment}
+Environment=HOME={state}
+WorkingDirectory={state}
+StateDirectory={name}/{leaf}
+StateDirectoryMode=0700
+UMask=0077
+Restart=always
+RestartSec=5
+RestartPreventExitStatus=2
+KillMode=mixed
+TimeoutStopSec={stop_seconds}
+OOMPolicy=continue
+LimitNOFILE=65536
+
+NoNewPrivileges=yes
+CapabilityBoundingSet={capabilities}
+AmbientCapabilities={capabilities}
+ProtectSystem=strict
+ProtectHome=yes
+ProtectClock=yes
+ProtectHostname=yes
+ProtectControlGroups=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+ProtectKernelTunables=yes
+ProtectProc=invisible
+PrivateDevices=yes
+PrivateTmp=yes
+RemoveIPC=yes
+RestrictAddressFamilies=AF_INET AF_INET6 AF_NETLINK AF_UNIX
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallErrorNumber=EPERM
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """What can differ between two installations of the service."""
+
+    program: Path
+    """The `slipway` command."""
+    port: int
+    options: tuple[str, ...] = ()
+    """Further ones of `slipway up`."""
+
+
+def unit_text(service: Service) -> str:
+    """Return the unit."""
+    words = [service.program, "up", "--data", STATE, "--port", service.port, *service.options]
+    return _UNIT.format(
+        name=NAME,
+        command=" ".join(_quoted(str(word)) for word in words),
+        environment=ENVIRONMENT,
+        state=STATE,
+        leaf=STATE.name,
+        stop_seconds=STOP_SECONDS,
+        capabilities="CAP_NET_BIND_SERVICE" if 0 < service.port < _FIRST_FREE_PORT else "",
+    )
+
+
+def _quoted(word: str) -> str:
+    """Return one word of a unit's command line (systemd.service(5), "Command lines")."""
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    return f'"{escaped}"' if escaped != word or " " in word else word
