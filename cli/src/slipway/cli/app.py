@@ -26,6 +26,7 @@ NOUNS: Mapping[str, str] = {
     "node": "slipway.cli.nodes:app",
     "access": "slipway.cli.tiers:app",
     "template": "slipway.cli.templates:app",
+    "os-template": "slipway.cli.os_templates:app",
     "audit": "slipway.cli.audit:app",
     "installation": "slipway.cli.installation:app",
     "jobs": "slipway.cli.jobs:plural",

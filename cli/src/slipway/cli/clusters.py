@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import typer
 
-from slipway.cli import cluster_settings, freshness
+from slipway.cli import cluster_facts, cluster_settings, freshness
 from slipway.cli.confirmation import is_confirmed
 from slipway.cli.formats import print_document
 from slipway.cli.session import PlanOption, Session, YesOption, command
@@ -100,6 +100,9 @@ async def _remove(
         f"Cluster {removal['name']} is removed; {count} containers are forgotten, and go on as they are."
     )
     return 0
+
+
+cluster_facts.add_commands(app)
 
 
 def _print_removal(session: Session, removal: Mapping[str, Any]) -> None:

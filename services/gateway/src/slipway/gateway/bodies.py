@@ -271,6 +271,17 @@ class VmidRangeBody(VmidRange):
     last: int = Field(ge=100, le=999_999_999)
 
 
+class OsTemplateBody(_Body):
+    """An OS template to download."""
+
+    template: str = Field(min_length=1, max_length=255)
+    """Its archive, or the beginning of its name: then the newest for the node's architecture."""
+    node: str | None = Field(default=None, max_length=127)
+    """By default the first that offers it."""
+    storage: str | None = Field(default=None, max_length=127)
+    """By default the node's storage for OS templates with the most free space."""
+
+
 class ClusterLimitsBody(ClusterLimits):
     """What containers of a cluster may use of their hosts; what is left out is not allowed."""
 

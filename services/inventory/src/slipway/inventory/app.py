@@ -14,6 +14,7 @@ from slipway.contracts import (
     connections,
     containers,
     dead_letters,
+    form_facts,
     guests,
     installation,
     job_logs,
@@ -24,6 +25,7 @@ from slipway.inventory.acceptance import Acceptance
 from slipway.inventory.audit import AuditStore
 from slipway.inventory.batches.use_cases import BatchRequests
 from slipway.inventory.clusters.connect import ClusterConnector
+from slipway.inventory.clusters.fact_handlers import FactHandlers
 from slipway.inventory.clusters.handlers import ClusterHandlers
 from slipway.inventory.clusters.identity import ClusterIdentities
 from slipway.inventory.clusters.settings import ClusterSettingsHandlers
@@ -43,6 +45,7 @@ from slipway.inventory.installation.second_copy import SecondCopy
 from slipway.inventory.installation.store import COMMANDS_MAY_LEAVE
 from slipway.inventory.job_logs.archive import JobLogArchiver
 from slipway.inventory.job_logs.store import JobLogStore
+from slipway.inventory.jobs.downloads import Downloads
 from slipway.inventory.jobs.enqueuer import JobEnqueuer
 from slipway.inventory.jobs.handlers import JobHandlers
 from slipway.inventory.jobs.plans import PlanHandlers
@@ -170,6 +173,7 @@ def register(
     )
     of_settings = ClusterSettingsHandlers(unit=unit, store=cluster_store)
     _answer_about_clusters(bus, of_clusters)
+    _answer_about_facts(bus, FactHandlers(database=tables, unit=unit, store=cluster_store, looks=looks))
     bus.answer(cluster_settings.GetClusterLimits, of_settings.limits)
     bus.answer(cluster_settings.SetClusterLimits, of_settings.set_limits)
     bus.answer(cluster_settings.GetSiteDefaults, of_settings.defaults)
@@ -177,6 +181,8 @@ def register(
     _answer_about_containers(bus, of_containers)
     bus.answer(containers.CreateContainer, acceptance.handler("container.create", creations.propose))
     bus.answer(containers.DeleteContainer, acceptance.handler("container.delete", requests.propose_deletion))
+    downloads = Downloads(cluster_store)
+    bus.answer(form_facts.DownloadOsTemplate, acceptance.handler("os-template.download", downloads.propose))
     _answer_about_jobs(bus, of_jobs)
     bus.answer(jobs.ListJobs, job_views.list)
     bus.answer(jobs.RetryJob, acceptance.handler("job.retry", requests.propose_retry))
@@ -212,6 +218,13 @@ def _answer_about_clusters(bus: Bus, handlers: ClusterHandlers) -> None:
     bus.answer(clusters.ConfirmHostKey, handlers.confirm)
     bus.answer(clusters.ChangeClusterAccess, handlers.change_access)
     bus.consume(cluster_facts.NodeObserved, handlers.node_observed, durable="inventory-nodes")
+
+
+def _answer_about_facts(bus: Bus, handlers: FactHandlers) -> None:
+    bus.answer(form_facts.GetFormFacts, handlers.facts)
+    bus.answer(form_facts.GetNextVmid, handlers.next_vmid)
+    bus.answer(form_facts.CheckAvailability, handlers.check)
+    bus.answer(form_facts.RequestFacts, handlers.request)
 
 
 def _answer_about_containers(bus: Bus, handlers: ContainerHandlers) -> None:

@@ -95,12 +95,13 @@ class Look:
         return self._outage is None and all(each.outage is None for each in self._nodes.values())
 
     def note_facts(
-        self, node: str, *, is_online: bool, storages_at: Moment | None, diagnosis: Diagnosis | None
+        self, node: str, *, is_online: bool, parts_at: Mapping[str, Moment], diagnosis: Diagnosis | None
     ) -> None:
-        """Note what of a node is unknown now, and when its storages were read."""
+        """Note what of a node is unknown now, and when each part of its facts was read."""
         self._of_facts[node] = diagnosis
         before = self._nodes.get(node, NodeLook(node=node, is_online=is_online))
-        self._change(before, {"storages_at": storages_at or before.storages_at})
+        times = {**before.parts_at, **parts_at}
+        self._change(before, {"storages_at": times.get("storages", before.storages_at), "parts_at": times})
 
     def drop_nodes(self, stored: Iterable[str]) -> None:
         """Forget all nodes but these."""
