@@ -25,7 +25,7 @@ async def test_choices_and_checks_ask_no_host(stack: RunningStack, api: httpx.As
         facts = (await api.get(f"{path}/facts")).raise_for_status().json()
         following = (await api.get(f"{path}/vmids/next")).raise_for_status().json()
         query = {"vmid": str(following["vmid"]), "hostname": "-x", "address": "10.9.8.7"}
-        check = (await api.get(f"{path}/check", params=query)).raise_for_status().json()
+        check = (await api.get(f"{path}/availability", params=query)).raise_for_status().json()
 
     assert facts["nodes"][0]["looked_at"].keys() >= {"storages", "bridges", "devices", "vmids"}
     states = {field: check[field]["state"] for field in query}

@@ -45,7 +45,7 @@ def add_commands(app: typer.Typer) -> None:
     """Add the commands to `slipway cluster`."""
     command(app, "facts", "show what a container in a cluster can be made with, and how old that is")(_facts)
     command(app, "next-vmid", "print the VMID that a new container would get")(_next_vmid)
-    command(app, "check", "say whether a VMID, a name and an address are free; exit 1 if one is not")(_check)
+    command(app, "available", "say whether a VMID, a name and an address are free; else exit 1")(_check)
 
 
 async def _facts(session: Session, cluster: ClusterArgument, *, refresh: RefreshOption = False) -> None:
@@ -160,7 +160,7 @@ async def _check(
     given = {"vmid": vmid, "hostname": name, "address": address}
     query = {field: value for field, value in given.items() if value is not None}
     async with session.connect() as client:
-        answer = await client.get(facts_path(cluster, "check"), **query)
+        answer = await client.get(facts_path(cluster, "availability"), **query)
     checks = {field: answer[field] for field in given if answer[field]}
     if session.form.is_whole:
         print_document(answer, session.form)

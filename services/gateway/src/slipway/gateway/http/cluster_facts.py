@@ -1,4 +1,4 @@
-"""What forms ask of a cluster (`/api/v1/clusters/{cluster}/facts`, `.../check`), and OS templates."""
+"""What forms ask of a cluster (`/api/v1/clusters/{cluster}/facts`, `.../availability`), and OS templates."""
 
 from http import HTTPStatus
 from typing import Annotated
@@ -47,7 +47,7 @@ def cluster_facts(bus: Bus) -> APIRouter:
     async def get_next_vmid(cluster: NamePath) -> Response:
         return await passed_on(bus, GetNextVmid(cluster=cluster))
 
-    @api.get("/clusters/{cluster}/check", response_model=Availabilities)
+    @api.get("/clusters/{cluster}/availability", response_model=Availabilities)
     async def check(
         cluster: NamePath, vmid: Typed = None, hostname: Typed = None, address: Typed = None
     ) -> Response:
