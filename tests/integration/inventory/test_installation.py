@@ -132,6 +132,42 @@ async def test_what_stood_there_at_the_start_is_nobodys_business(fleet: Fleet) -
     assert shown.state is InstallationState.ACTIVE
 
 
+@pytest.mark.parametrize("is_restarted", [False, True])
+async def test_a_node_that_comes_back_shows_old_tasks(
+    fleet: Fleet,  # noqa: F811
+    *,
+    is_restarted: bool,
+) -> None:
+    """The cluster's list lacks them meanwhile; they are no news, also to a process that never saw them."""
+    batch = await fleet.make(1)
+    vmid = (await fleet.job(batch.job.id)).items[0].vmid
+    cluster = await _cluster(fleet)
+    ours = _task(vmid, 1).model_copy(update={"started_at": AT if is_restarted else None})
+    second_copy = SecondCopy(fleet.unit, gate.Gate(fleet.world.tables))
+
+    for hour, tasks in enumerate([() if is_restarted else (ours,), (), (ours,)]):
+        await second_copy.judge(_look(cluster, AT + timedelta(hours=hour), *tasks))
+
+    shown = await fleet.world.gateway.ask(GetInstallation())
+    assert shown.state is InstallationState.ACTIVE
+
+
+@pytest.mark.parametrize("minutes", [-10, 10])
+async def test_clocks_may_be_minutes_apart(fleet: Fleet, minutes: int) -> None:  # noqa: F811
+    """Of the node, and of whoever reads its list, against the one that ends jobs; a task may show late."""
+    batch = await fleet.make(1)
+    vmid = (await fleet.job(batch.job.id)).items[0].vmid
+    at, cluster = AT + timedelta(minutes=abs(minutes)), await _cluster(fleet)
+    ours = _task(vmid, 1).model_copy(update={"started_at": AT + timedelta(minutes=minutes)})
+    second_copy = SecondCopy(fleet.unit, gate.Gate(fleet.world.tables))
+
+    await second_copy.judge(_look(cluster, at))
+    await second_copy.judge(_look(cluster, at + timedelta(minutes=1), ours))
+
+    shown = await fleet.world.gateway.ask(GetInstallation())
+    assert shown.state is InstallationState.ACTIVE
+
+
 async def test_a_restored_one_says_that_the_first_still_acts(fleet: Fleet) -> None:  # noqa: F811
     """Also on a container whose job has just ended; the plan that was seen before is not enough then."""
     batch = await fleet.make(1)

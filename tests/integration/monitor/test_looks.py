@@ -153,6 +153,7 @@ async def test_tasks_of_our_own_token_are_shown(often_reading_tasks: None, home:
     look = await home.until(lambda look: bool(look.tasks))
 
     assert [(each.type, each.vmid) for each in look.tasks] == [("vzcreate", 101)]
+    assert look.tasks[0].started_at is not None
 
 
 async def test_an_expired_token_is_reported_and_is_over(home: Watched) -> None:

@@ -159,6 +159,8 @@ class OwnTask(Value):
     type: str
     """`vzcreate`, `vzstart`, ..."""
     vmid: int
+    started_at: Moment | None = None
+    """By the clock of its node; None from a monitor that does not say it yet."""
 
 
 class ClusterLook(Value):

@@ -4,14 +4,17 @@ Theory of operation. Monitor reads the cluster's task list once a minute, and sh
 containers that were started with Slipway's own token. Each that is seen for the first time must belong to a
 job of ours on that container, which runs or has ended since shortly before the list was read last; while
 this one is paused after a restore, none is. Without one another live copy has started it: one that was
-restored from here, or the one that this was restored from.
+restored from here, or the one that this was restored from. A task that is old by its node's clock did not
+come anew: the list lacks a node's tasks while that node is away, and shows them again when it is back.
 
-Guarantees. A task of a job of ours never pauses it: nothing is compared by a clock of a node. Non-guarantees.
-What the other copy does before it is noticed is done, a minute of it; a task is missed if it works on the
-same container as a job of ours, or began while this process did not run. Both copies may pause.
+Guarantees. A task of a job of ours never pauses it, while clocks agree within `MARGIN`. Non-guarantees. What
+the other copy does before it is noticed is done, a minute of it; a task is missed if it works on the same
+container as a job of ours of the last minutes, began while this process did not run, or is of a node whose
+clock is slow by more than that. Both copies may pause.
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
@@ -41,8 +44,11 @@ from slipway.runtime.process.logs import get_logger
 
 log = get_logger()
 
-MARGIN = timedelta(minutes=2)
-"""How long before the last reading a job may have ended whose task is seen now: lists lag, clocks differ."""
+MARGIN = timedelta(minutes=15)
+"""How far clocks, of nodes too, may be apart, and how late a list may show a task. Before the last reading
+a job may have ended so long whose task is seen now; what began earlier is no new task."""
+MOST_KNOWN = 10_000
+"""How many tasks of a cluster are remembered: the newest."""
 
 
 class SecondCopy:
@@ -51,7 +57,10 @@ class SecondCopy:
     def __init__(self, unit: UnitOfWork, gate: Gate) -> None:
         self._unit = unit
         self._gate = gate
-        self._judged: dict[Id, ClusterLook] = {}
+        self._read_at: dict[Id, Moment] = {}
+        """When the list was read that was judged last."""
+        self._known: defaultdict[Id, dict[str, None]] = defaultdict(dict)
+        """The tasks that were seen, also those that a later list lacks: it is cut, and nodes come and go."""
         self._newest: dict[Id, ClusterLook] = {}
         self._arrived = asyncio.Event()
 
@@ -70,15 +79,17 @@ class SecondCopy:
 
     async def judge(self, look: ClusterLook) -> None:
         """Pause this installation if one of the tasks that came anew is nobody's here."""
-        before = self._judged.get(look.cluster)
-        if look.tasks_at is None or (before is not None and before.tasks_at == look.tasks_at):
+        before, read_at, known = self._read_at.get(look.cluster), look.tasks_at, self._known[look.cluster]
+        if read_at is None or read_at == before:
             return
-        if before is not None and before.tasks_at is not None:
+        if before is not None:
             # What is seen first after a start may be of a job that is not stored any more.
-            known = {each.upid for each in before.tasks}
-            fresh = [each for each in look.tasks if each.upid not in known]
-            await self._compare(look.cluster, fresh, read_before=before.tasks_at)
-        self._judged[look.cluster] = look
+            fresh = [each for each in look.tasks if each.upid not in known and _is_new(each, before)]
+            await self._compare(look.cluster, fresh, read_before=before)
+        self._read_at[look.cluster] = read_at
+        known |= dict.fromkeys(each.upid for each in look.tasks)
+        for upid in tuple(known)[:-MOST_KNOWN]:
+            del known[upid]
 
     async def _compare(self, cluster: Id, tasks: Sequence[OwnTask], *, read_before: Moment) -> None:
         for task in tasks:
@@ -91,13 +102,19 @@ class SecondCopy:
                 return
 
 
+def _is_new(task: OwnTask, read_before: Moment) -> bool:
+    """Return whether a task can have begun after the list was read before."""
+    return task.started_at is None or task.started_at > read_before - MARGIN
+
+
 async def _is_ours(tx: AsyncConnection, cluster: Id, task: OwnTask, read_before: Moment) -> bool:
     """Return whether a job here may have started a task that was not there when tasks were read before."""
     installation = await read_installation(tx)
     if installation.cause is PauseCause.RESTORED and installation.since < read_before:
         # Nothing has begun here since then.
         return False
-    return bool(await tx.scalar(select(exists().where(*_job_of(cluster, task, read_before - MARGIN)))))
+    since = min(read_before, task.started_at or read_before) - MARGIN
+    return bool(await tx.scalar(select(exists().where(*_job_of(cluster, task, since)))))
 
 
 async def _decide_pause(tx: AsyncConnection, *, task: OwnTask) -> Decision[None]:

@@ -129,7 +129,12 @@ class NodeHealthPoller:
         self._tasks_log.recovered()
         self._tasks = Deadline(TASKS_EVERY.total_seconds())
         self.look.note_tasks(
-            OwnTask(upid=each.upid, type=each.upid.type, vmid=int(each.upid.id))
+            OwnTask(
+                upid=each.upid,
+                type=each.upid.type,
+                vmid=int(each.upid.id),
+                started_at=each.upid.starttime,
+            )
             for each in tasks
             if each.upid.user == token and each.upid.type.startswith("vz") and each.upid.id.isdecimal()
         )
