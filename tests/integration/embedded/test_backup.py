@@ -1,5 +1,7 @@
 """What `slipway restore` refuses, before a byte is written; and a stream that goes through a file."""
 
+import json
+import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,9 +12,10 @@ from nats.aio.client import Client
 from slipway.cli.errors import CommandFailed
 from slipway.runtime.bus.stream_snapshot import read_snapshot, write_snapshot
 from slipway.runtime.secrets.vault import KeyRing, Vault
-from slipway.standalone.backup.archive import Manifest, write_archive
-from slipway.standalone.backup.create import KEY_CHECK
+from slipway.standalone.backup.archive import Manifest, NoBackup, verify, write_archive
+from slipway.standalone.backup.create import KEY_CHECK, create_backup
 from slipway.standalone.backup.restore import restore_backup
+from slipway.standalone.folders import DataFolder
 
 
 def made(folder: Path, ring: KeyRing, **changes: object) -> Path:
@@ -83,6 +86,34 @@ async def test_a_newer_one_is_refused(tmp_path: Path, changes: dict[str, object]
         await restore_backup(file, tmp_path / "keys.json", tmp_path / "data")
 
     assert not (tmp_path / "data").exists()
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"version": "x"}, {"consumers": {"inventory-records": 0}}, {"streams": [{"name": "E", "described": {}}]}],
+)
+def test_a_manifest_that_says_too_little_is_no_backup(tmp_path: Path, changes: dict[str, object]) -> None:
+    """It is found when it is read, not by a restore in its middle."""
+    file = made(tmp_path, KeyRing.create(tmp_path / "keys.json"))
+    with zipfile.ZipFile(file) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(file, "w") as archive:
+        manifest = json.loads(content.pop("manifest.json")) | changes
+        for name, data in [*content.items(), ("manifest.json", json.dumps(manifest).encode())]:
+            archive.writestr(name, data)
+
+    with pytest.raises(NoBackup, match="not a whole backup"):
+        verify(file)
+
+
+async def test_a_backup_is_not_its_own_key_ring(tmp_path: Path) -> None:
+    """The second that is written would replace the first."""
+    file = tmp_path / "one.slipway"
+
+    with pytest.raises(CommandFailed, match="two files"):
+        await create_backup(DataFolder(tmp_path / "data"), file, file)
+
+    assert not file.exists()
 
 
 def test_a_backup_overwrites_nothing(tmp_path: Path) -> None:

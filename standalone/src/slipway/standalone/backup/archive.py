@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError, model_validator
 
 from slipway.cli.errors import CommandFailed
 
@@ -46,12 +46,18 @@ class StreamPart(BaseModel):
     name: str
     described: dict[str, Any]
 
+    @model_validator(mode="after")
+    def _says_how_many(self) -> Self:
+        if not isinstance((self.described.get("state") or {}).get("messages"), int):
+            raise ValueError(f"stream {self.name} does not say how many messages it has")
+        return self
+
 
 class Manifest(BaseModel):
     """What a backup holds."""
 
     format: int = FORMAT
-    version: str
+    version: str = Field(pattern=r"^\d+\.\d+\.")
     """Of the Slipway that wrote it."""
     created_at: datetime
     installation: str | None = None
@@ -59,7 +65,7 @@ class Manifest(BaseModel):
     schemas: dict[str, str]
     """Schema of the database to its revision."""
     streams: list[StreamPart] = Field(default_factory=list)
-    consumers: dict[str, int] = Field(default_factory=dict)
+    consumers: dict[str, PositiveInt] = Field(default_factory=dict)
     """Consumer to the sequence that it goes on with: what came later is not in the database yet."""
     keys: dict[str, str] = Field(default_factory=dict)
     """Each key of the ring by id, and a text that only this key opens."""

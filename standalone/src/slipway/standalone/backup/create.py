@@ -63,6 +63,8 @@ async def create_backup(folder: DataFolder, file: Path, keys: Path | None) -> Ma
         )
     if keys is not None:
         refuse_existing(keys)
+        if keys.resolve() == file.resolve():
+            raise CommandFailed(f"{keys} would be backup and key ring at once: name two files, kept apart")
     ring = None
     with write_archive(file) as writer:
         async with reached(folder) as servers:

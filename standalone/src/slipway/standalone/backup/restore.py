@@ -22,7 +22,7 @@ from slipway.runtime.bus.stream_snapshot import CHUNK_BYTES, write_snapshot
 from slipway.runtime.errors import SecretUnreadable
 from slipway.runtime.process.settings import DatabaseSettings
 from slipway.runtime.secrets.vault import KeyRing, Vault
-from slipway.runtime.topology.declared import EVENTS, TopologySettings, consumer
+from slipway.runtime.topology.declared import CONSUMERS, EVENTS, TopologySettings, consumer
 from slipway.runtime.topology.identities import generate
 from slipway.standalone.backup.archive import FORMAT, Manifest, NoBackup, open_archive, pieces, verify
 from slipway.standalone.backup.create import DATABASE, KEY_CHECK, stream_part
@@ -109,7 +109,11 @@ async def _restore_streams(archive: zipfile.ZipFile, manifest: Manifest, servers
         if messages != stream.described["state"]["messages"]:
             raise CommandFailed(f"the bus took {messages} messages of {stream.name}, and there were others")
     bus, settings = servers.bus.jetstream(), TopologySettings()
+    known = {each.durable for each in CONSUMERS}
     for durable, sequence in manifest.consumers.items():
+        if durable not in known:
+            # Of the version before; nobody here would read it.
+            continue
         config = consumer(durable).config(settings)
         config.deliver_policy, config.opt_start_seq = DeliverPolicy.BY_START_SEQUENCE, sequence
         await bus.add_consumer(EVENTS, config)
