@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
+import asyncpg
 import pytest
 from nats.aio.client import Client
 
@@ -14,8 +15,11 @@ from slipway.runtime.bus.stream_snapshot import read_snapshot, write_snapshot
 from slipway.runtime.secrets.vault import KeyRing, Vault
 from slipway.standalone.backup.archive import Manifest, NoBackup, verify, write_archive
 from slipway.standalone.backup.create import KEY_CHECK, create_backup
+from slipway.standalone.backup.databases import dump
 from slipway.standalone.backup.restore import restore_backup
+from slipway.standalone.embedded.postgres import EmbeddedPostgres
 from slipway.standalone.folders import DataFolder
+from support.folders import open_folder
 
 
 def made(folder: Path, ring: KeyRing, **changes: object) -> Path:
@@ -90,7 +94,11 @@ async def test_a_newer_one_is_refused(tmp_path: Path, changes: dict[str, object]
 
 @pytest.mark.parametrize(
     "changes",
-    [{"version": "x"}, {"consumers": {"inventory-records": 0}}, {"streams": [{"name": "E", "described": {}}]}],
+    [
+        {"version": "x"},
+        {"consumers": {"inventory-records": 0}},
+        {"streams": [{"name": "E", "described": {}}]},
+    ],
 )
 def test_a_manifest_that_says_too_little_is_no_backup(tmp_path: Path, changes: dict[str, object]) -> None:
     """It is found when it is read, not by a restore in its middle."""
@@ -126,6 +134,24 @@ def test_a_backup_overwrites_nothing(tmp_path: Path) -> None:
         raise KeyboardInterrupt
 
     assert [each.name for each in tmp_path.iterdir()] == ["old.slipway"]
+
+
+async def test_a_dump_that_nobody_reads_to_its_end_is_ended() -> None:
+    """The disk is full, for example: that is said, and not that the dump was broken off."""
+    with open_folder("dump", in_memory=True) as folder:
+        postgres = EmbeddedPostgres(folder)
+        postgres.start()
+        try:
+            connection = await asyncpg.connect(postgres.admin_url, timeout=30)
+            much = "create table much as select md5(n::text) from generate_series(1, 300000) n"
+            await connection.execute(much)
+            await connection.close()
+            pieces = dump(postgres)
+            await anext(pieces)
+            with pytest.raises(OSError, match="full"):
+                await pieces.athrow(OSError("full"))
+        finally:
+            postgres.stop()
 
 
 @pytest.mark.usefixtures("nats_server")

@@ -49,7 +49,10 @@ class StreamPart(BaseModel):
     @model_validator(mode="after")
     def _says_how_many(self) -> Self:
         if not isinstance((self.described.get("state") or {}).get("messages"), int):
-            raise ValueError(f"stream {self.name} does not say how many messages it has")
+            # A model wants its faults as this one.
+            raise ValueError(  # noqa: TRY004
+                f"stream {self.name} does not say how many messages it has"
+            )
         return self
 
 

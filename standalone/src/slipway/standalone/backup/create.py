@@ -6,7 +6,8 @@ Nothing is lost and nothing is stored twice, because every handler tolerates a r
 wait on the bus are left out: the database has those jobs, and a restored Slipway begins none by itself.
 """
 
-from collections.abc import AsyncIterator, Sequence
+import contextlib
+from collections.abc import AsyncGenerator, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -63,8 +64,7 @@ async def create_backup(folder: DataFolder, file: Path, keys: Path | None) -> Ma
         )
     if keys is not None:
         refuse_existing(keys)
-        if keys.resolve() == file.resolve():
-            raise CommandFailed(f"{keys} would be backup and key ring at once: name two files, kept apart")
+        _refuse_same(file, keys)
     ring = None
     with write_archive(file) as writer:
         async with reached(folder) as servers:
@@ -109,10 +109,11 @@ def stream_part(stream: str) -> str:
     return f"streams/{stream}"
 
 
-async def _add(writer: ArchiveWriter, name: str, pieces: AsyncIterator[bytes]) -> None:
+async def _add(writer: ArchiveWriter, name: str, pieces: AsyncGenerator[bytes, None]) -> None:
     with writer.part(name) as write:
-        async for piece in pieces:
-            write(piece)
+        async with contextlib.aclosing(pieces):
+            async for piece in pieces:
+                write(piece)
     say(f"  {name}: {writer.parts[-1].size_bytes / MIB:.1f} MiB")
 
 
@@ -146,6 +147,11 @@ def _files(folder: DataFolder) -> Sequence[Path]:
     places = (folder.path / name for name in FOLDERS)
     files = (path for place in places for path in sorted(place.rglob("*")))
     return [each for each in files if each.is_file() and not each.is_symlink() and each != folder.key_ring]
+
+
+def _refuse_same(file: Path, keys: Path) -> None:
+    if keys.resolve() == file.resolve():
+        raise CommandFailed(f"{keys} would be backup and key ring: name two files, kept apart")
 
 
 def _key_check(ring: KeyRing, name: str) -> str:

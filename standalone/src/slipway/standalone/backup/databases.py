@@ -4,8 +4,9 @@ A dump is one transaction: all schemas as of the same moment, whatever the servi
 """
 
 import asyncio
+import contextlib
 import os
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Iterable
 from pathlib import Path
 
 import asyncpg
@@ -23,18 +24,22 @@ class DatabaseFailed(CommandFailed):
     """PostgreSQL's programs did not do it; says what they said."""
 
 
-async def dump(postgres: EmbeddedPostgres) -> AsyncIterator[bytes]:
+async def dump(postgres: EmbeddedPostgres) -> AsyncGenerator[bytes, None]:
     """Dump the database, with owners and rights, compressed."""
     process = await _start(postgres, "pg_dump", "--format=custom")
-    assert process.stdout is not None and process.stderr is not None  # noqa: S101, PT018 - both are pipes
+    assert process.stdin and process.stdout and process.stderr  # noqa: S101, PT018 - all are pipes
+    process.stdin.close()
     complaints = asyncio.create_task(process.stderr.read())
     try:
         while piece := await process.stdout.read(PIECE_BYTES):
             yield piece
-    finally:
-        if process.returncode is None and not process.stdout.at_eof():
+    except BaseException:
+        # Whoever reads has given up, and says why; what the pipe still holds has to be read for the end.
+        with contextlib.suppress(ProcessLookupError):
             process.kill()
-        await _ended(process, complaints, "pg_dump")
+        await asyncio.gather(process.stdout.read(), complaints, process.wait())
+        raise
+    await _ended(process, complaints, "pg_dump")
 
 
 async def load(postgres: EmbeddedPostgres, pieces: Iterable[bytes]) -> None:

@@ -7,7 +7,7 @@ stores while it sends; a snapshot is the stream as of one moment.
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -33,7 +33,7 @@ class StreamRefused(Failed):
 @asynccontextmanager
 async def read_snapshot(
     connection: Client, stream: str
-) -> AsyncIterator[tuple[dict[str, Any], AsyncIterator[bytes]]]:
+) -> AsyncIterator[tuple[dict[str, Any], AsyncGenerator[bytes, None]]]:
     """Begin a snapshot: return what restores need beside it (`config`, `state`), and its chunks.
 
     Raises:
@@ -74,7 +74,7 @@ async def write_snapshot(
     return int(answer["state"]["messages"])
 
 
-async def _chunks(arrived: "asyncio.Queue[Msg]", stream: str) -> AsyncIterator[bytes]:
+async def _chunks(arrived: "asyncio.Queue[Msg]", stream: str) -> AsyncGenerator[bytes, None]:
     while True:
         try:
             message = await asyncio.wait_for(arrived.get(), WAIT_SECONDS)
