@@ -6,6 +6,7 @@ changed it.
 
 import asyncio
 import contextlib
+import re
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import timedelta
@@ -15,6 +16,7 @@ from typing import TypeVar
 from pydantic import SecretStr
 
 from slipway.contracts.clusters import ClusterSecrets, GetClusterAccess
+from slipway.contracts.connections import TOKEN_PATTERN
 from slipway.contracts.problems import NotFound, SlipwayError
 from slipway.contracts.tiers import TIERS, Tier
 from slipway.monitor.diagnosis import Diagnosis, Subject, of_error
@@ -49,8 +51,7 @@ _NEEDED_TO_CREATE = frozenset(
 """Privileges without which no container could be made; on which path is the operator's choice."""
 _NEEDED_PATHS = ("/", "/vms", "/storage")
 """Below tier full; networks and pools that can't be read are only not listed."""
-OWN = "slipway"
-"""How the users begin that are made for Slipway; another one's token may be used by others too."""
+_LABS = "slipway@pve!lab"
 SCAN = timedelta(seconds=3)
 """How long a cluster may take to show its certificate."""
 _OUTDATED = (AccessRefused, CertificateMismatch, HostKeyMismatch, NotFound)
@@ -101,10 +102,10 @@ class ClusterConnections:
         return Subject(name=name, endpoint=api.endpoint, asker=asker, pinned=api.tls_fingerprint)
 
     def own_token(self, cluster: str) -> str | None:
-        """Return the token that only Slipway uses on a cluster, by its name; None for another one."""
+        """Return the token that only this Slipway uses on a cluster, by its name; None for another one."""
         access = self._access.get(cluster)
         token = access.api.token_id if access else None
-        return token if token is not None and token.startswith(OWN) else None
+        return token if is_own(token) else None
 
     async def diagnose(self, cluster: str, error: SlipwayError) -> Diagnosis | None:
         """Diagnose a cluster by an error; for an unexpected certificate, read which one it shows."""
@@ -169,6 +170,14 @@ class ClusterConnections:
             return {member.name: member.ip for member in await api.cluster_status() if member.ip}
         finally:
             await api.aclose()
+
+
+def is_own(token: str | None) -> bool:
+    """Return whether a token is one of the token script, made for one Slipway, or the lab's.
+
+    Any other one may be used by others too, whatever its name: by a script, or by a second Slipway.
+    """
+    return token == _LABS or re.fullmatch(TOKEN_PATTERN, token or "") is not None
 
 
 def missing_privileges(tier: Tier, held: Mapping[str, Iterable[str]]) -> list[str]:
