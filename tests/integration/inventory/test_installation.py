@@ -84,6 +84,18 @@ async def test_a_resume_drops_what_is_not_named(fleet: Fleet) -> None:  # noqa: 
     assert await _commands(fleet, named.job.id) == ["slipway.v1.command.provisioner.job.run"]
 
 
+@pytest.mark.parametrize("cause", PauseCause)
+async def test_a_named_job_whose_command_had_not_left_begins(fleet: Fleet, cause: PauseCause) -> None:  # noqa: F811
+    """It is ordered once, whether the pause or a restore has held its command back."""
+    named = await fleet.world.create("web")
+    await _pause(fleet, cause)
+    plan = await fleet.world.gateway.ask(PlanResume())
+
+    await _resume(fleet, plan, keep=(named.job.id,))
+
+    assert await _commands(fleet, named.job.id) == ["slipway.v1.command.provisioner.job.run"]
+
+
 async def test_another_difference_is_confirmed_anew(fleet: Fleet) -> None:  # noqa: F811
     """A plan that was seen names what it showed; a cluster that nobody looked at is a reason of its own."""
     batch = await fleet.make(1)
@@ -201,10 +213,10 @@ async def _cluster(fleet: Fleet) -> Id:  # noqa: F811
     return (await fleet.world.gateway.ask(ListClusters())).items[0].id
 
 
-async def _pause(fleet: Fleet) -> None:  # noqa: F811
-    statement = "update installation set state = 'paused', cause = 'restored', reason = 'why', since = :at"
+async def _pause(fleet: Fleet, cause: PauseCause = PauseCause.RESTORED) -> None:  # noqa: F811
+    statement = "update installation set state = 'paused', cause = :cause, reason = 'why', since = :at"
     async with fleet.world.tables.begin() as tx:
-        await tx.execute(text(statement), {"at": now()})
+        await tx.execute(text(statement), {"at": now(), "cause": cause})
 
 
 async def _accept(fleet: Fleet, container: Id) -> None:  # noqa: F811

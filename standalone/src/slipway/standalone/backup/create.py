@@ -151,7 +151,7 @@ def _files(folder: DataFolder) -> Sequence[Path]:
 
 def _refuse_same(file: Path, keys: Path) -> None:
     if keys.resolve() == file.resolve():
-        raise CommandFailed(f"{keys} would be backup and key ring: name two files, kept apart")
+        raise CommandFailed(f"{keys} would be backup and key ring: name two files, in different places")
 
 
 def _key_check(ring: KeyRing, name: str) -> str:

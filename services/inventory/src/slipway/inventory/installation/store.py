@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, delete, exists, select, update
+from sqlalchemy import Row, Select, and_, delete, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.installation import Installation, InstallationState, PauseCause
 from slipway.contracts.job_kinds import JobKind
+from slipway.contracts.message import Id
 from slipway.contracts.values import Lifecycle
 from slipway.inventory.decision import Write
 from slipway.inventory.tables import ACTIVE, clusters, containers, installation, jobs, outbox
@@ -86,6 +87,8 @@ def resume(at: datetime) -> Write:
     return Write(statement=update(installation).values(state=InstallationState.ACTIVE, since=at, **nothing))
 
 
-def drop_commands() -> Write:
-    """Return the removal of commands that have not left."""
-    return Write(statement=delete(outbox).where(outbox.c.subject.startswith("slipway.v1.command.")))
+def drop_commands(*, besides: Sequence[Id]) -> Write:
+    """Return the removal of commands that have not left, but for those that begin these jobs."""
+    job, order = (func.split_part(outbox.c.message_id, ":", place) for place in (2, 3))
+    begins = and_(job.in_(besides), order == "run")
+    return Write(statement=delete(outbox).where(outbox.c.subject.startswith("slipway.v1.command."), ~begins))

@@ -76,18 +76,19 @@ async def decide_resume(
     dropped = [row for row in rows if row.id not in request.keep]
     waiting = (jobs.c.id.in_([row.id for row in dropped]), jobs.c.released_at.is_(None))
     generation, cause = plan.installation.generation, plan.installation.cause
+    # Of a restored installation the commands are not on the bus any more.
+    is_restored = cause is PauseCause.RESTORED
     active = {"state": InstallationState.ACTIVE, "since": now(), "cause": None, "reason": None}
     return Decision(
         reply=plan.installation.model_copy(update=active),
         writes=[
             resume(active["since"]),  # type: ignore[arg-type]  # it is the moment
-            drop_commands(),
+            drop_commands(besides=() if is_restored else request.keep),
             Write(statement=update(jobs).where(*waiting).values(released_at=now())),
         ],
         events=[
             *(_drop(row, generation) for row in dropped),
-            # Of a restored installation the commands are not on the bus any more.
-            *(_again(row, generation) for row in resumed if row.released_at and cause is PauseCause.RESTORED),
+            *(_again(row, generation) for row in resumed if row.released_at and is_restored),
         ],
         released=sorted({(row.cluster_id, row.node) for row in resumed if row.released_at is None}),
         audit=[
