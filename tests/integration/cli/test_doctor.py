@@ -50,9 +50,10 @@ async def test_what_can_be_looked_at_without_servers(folder: DataFolder) -> None
 
 
 async def test_what_is_wrong_is_named_with_its_remedy(folder: DataFolder) -> None:
-    """A secret that others can read, a key ring that is none, and a port that another program has."""
+    """A secret that others read, a key ring that is none, a half restore, and a port that another has."""
     folder.bootstrap_token.chmod(0o644)
     folder.key_ring.write_text("{}")
+    folder.unfinished.touch()
     with socket.socket() as other:
         other.bind((HOST, 0))
         other.listen()
@@ -60,6 +61,7 @@ async def test_what_is_wrong_is_named_with_its_remedy(folder: DataFolder) -> Non
 
     assert status == 1
     assert found["secret-files"]["remedy"] == f"chmod go= {folder.bootstrap_token}"
+    assert "restore the backup again" in found["data-folder"]["remedy"]
     assert found["key-ring"]["state"] == "failed"
     assert "backup" in found["key-ring"]["remedy"]
     assert "another program listens" in found["port"]["message"]

@@ -28,6 +28,9 @@ async def data_folder(installation: Installation) -> Finding:
         return failed(f"there is no folder {path}", "start Slipway once (`slipway up`), or name its --data")
     if not installation.folder.secrets.is_dir():
         return failed(f"{path} is not a data folder of Slipway: it has no secrets/", "name the right --data")
+    if installation.folder.unfinished.exists():
+        reason = f"a restore into {path} has not ended: nothing starts on it"
+        return failed(reason, "remove that folder, and restore the backup again")
     size = sum(1 for _ in path.iterdir())
     return ok(f"{path} ({size} entries)")
 
