@@ -31,7 +31,7 @@ class AccessBounds(Value):
     devices: str = ""
     """Devices of the node that containers may be given."""
     features: str = ""
-    """Features that reach into the node: `mount mknod force_rw_sys`."""
+    """What reaches into the node: `mount mknod force_rw_sys`, and `privileged` containers."""
     hookscripts: str = ""
     """Hook scripts that containers may be given."""
 

@@ -20,7 +20,8 @@
 #   POOL=slipway       the pool, nested ones included, that a container has to be in; the token's rights end there too
 #   MOUNTS='/srv /mnt/data'        folders of the node below which bind mounts may begin
 #   DEVICES='/dev/dri /dev/net/tun'   devices of the node, or folders of them, that containers may have
-#   FEATURES='mount mknod'         features that reach into the node: mount, mknod, force_rw_sys
+#   FEATURES='mount mknod'         what reaches into the node: mount, mknod, force_rw_sys; privileged: containers
+#                                  whose root is the node's own
 #   HOOKSCRIPTS=local:snippets/x   hook scripts, which the node runs as root
 # `ID=ab12cd34 sh -s remove` takes away what was made under that id.
 set -eu
@@ -82,7 +83,7 @@ check_limits() {
     # shellcheck disable=SC2086
     check DEVICES '/dev(/[A-Za-z0-9._+@:-]+)+' $DEVICES
     # shellcheck disable=SC2086
-    check FEATURES 'mount|mknod|force_rw_sys' $FEATURES
+    check FEATURES 'mount|mknod|force_rw_sys|privileged' $FEATURES
     # shellcheck disable=SC2086
     check HOOKSCRIPTS '[A-Za-z][A-Za-z0-9_.-]*:snippets/[A-Za-z0-9._/-]+' $HOOKSCRIPTS
     set +f
@@ -153,9 +154,11 @@ if (join("\0", @words) eq join("\0", 'sh', '-c', 'command -v pct && hostname')) 
     run($mark, '/usr/bin/realpath', @words);
 } elsif ($begin eq 'pct exec') {
     within($words[2]);
+    unprivileged($words[2]);
     @words > 4 && $words[3] eq '--' or refuse('pct exec takes no options');
 } elsif ($begin eq 'pct set') {
     within($words[2]);
+    unprivileged($words[2]);
     @words > 4 && @words % 2 or refuse('pct set takes options with values');
     my @options = @words[3 .. $#words];
     while (my ($name, $value) = splice @options, 0, 2) {
@@ -212,6 +215,20 @@ sub within {
     }
 }
 
+# Refuse a container whose root is the node's own root, without a user namespace between them.
+sub unprivileged {
+    my ($vmid) = @_;
+    my $path = "/etc/pve/lxc/$vmid.conf";
+    # That there is none on this node, pct says itself.
+    return if listed('feature', 'privileged') || !-e $path;
+    open my $file, '<', $path or refuse("the config of container $vmid can not be read");
+    while (my $line = <$file>) {
+        return if $line =~ m{\Aunprivileged:\s*1\s*\z};
+        last if $line =~ m{\A\[};
+    }
+    refuse("container $vmid is privileged");
+}
+
 # The guests of a pool and of those nested in it.
 sub members {
     my ($pool) = @_;
@@ -227,6 +244,8 @@ sub members {
 # Refuse an option of `pct set` that reaches into the node in a way that the limits do not list.
 sub option {
     my ($name, $value) = @_;
+    # A container's config is lines: a value is never more than one.
+    $value !~ m{[\x00-\x1f\x7f]} or refuse("pct set $name takes one line");
     if ($name eq '--features') {
         for my $each (split m{,}, $value, -1) {
             next if $each =~ m{\A(?:nesting|keyctl|fuse)=[01]\z};
