@@ -120,7 +120,6 @@ class ForcedCommands:
         if after != before:
             config.write_text("".join(f"{line}\n" for line in after))
 
-
     def _write_configs(self, host: Path) -> None:
         """Write the configs of this node's containers where `pmxcfs` shows them."""
         folder = host / "etc/pve/lxc"

@@ -61,6 +61,7 @@ class AccessMaker:
             tier=query.tier,
             bounds=query.bounds,
         )
+        script.refuse_loose(query.bounds)
         shell = self._shell(query.name, query.login, query.password)
         try:
             look = await _look(shell, query.login)
@@ -225,7 +226,14 @@ def _login_error(error: SlipwayError, login: NodeLogin) -> SlipwayError:
             field="host_key",
         )
     if isinstance(error, Invalid):
-        return error
+        return fail(
+            type(error),
+            CheckName.NODE_LOGIN,
+            error.message,
+            "A host key is what `cat /etc/ssh/ssh_host_ed25519_key.pub` shows on the node.",
+            field="password" if "password" in error.message else "host_key",
+            code=error.code,
+        )
     return fail(
         NodeSilent,
         CheckName.NODE_LOGIN,
