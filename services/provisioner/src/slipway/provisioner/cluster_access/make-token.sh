@@ -47,6 +47,14 @@ fail() {
     exit 1
 }
 
+# make_folder    a folder for what is kept only while this runs: the private key is in it
+make_folder() {
+    folder=$(mktemp -d)
+    trap 'rm -rf "$folder"' EXIT
+    # A shell that is ended from outside, as by a connection that is lost, does nothing at its exit else.
+    trap 'exit 1' HUP INT PIPE TERM
+}
+
 # role ROLE PATH PRIVILEGES    the role with exactly these, given to the user on the path
 role() {
     pveum role add "slipway-$ID-$1" --privs "$3" >/dev/null 2>&1 ||
@@ -55,9 +63,18 @@ role() {
     say "role slipway-$ID-$1 on $2"
 }
 
-# without_own_key    the keys that are not this id's
+# without_own_key    the keys that are not this id's; all bytes as they are, a last line without its end too
 without_own_key() {
-    grep -v " slipway-$ID\$" "$KEYS" || :
+    [ -s "$KEYS" ] || return 0
+    grep -av " slipway-$ID\$" "$KEYS" || [ $? = 1 ]
+}
+
+# store_keys FILE    make these root's keys, at once: what fails midway leaves the ones that are there
+store_keys() {
+    # On a node it is a link into the cluster's own file system, and stays one.
+    target=$(readlink -f "$KEYS")
+    cat "$1" >"$target.slipway-$ID"
+    mv -f "$target.slipway-$ID" "$target"
 }
 
 # check NAME PATTERN WORDS    refuse the run if one of the words does not fit the pattern of grep -E
@@ -371,13 +388,23 @@ check_limits
 
 if [ "${1:-}" = remove ]; then
     [ -n "$ID" ] || fail "say which: ID=... (it stands in the token's name: slipway-ID@pve!main)"
-    pveum user delete "slipway-$ID@pve" >&2 || say "there is no user slipway-$ID@pve"
+    still=
+    # Only who is not there needs no deletion: a lock of the cluster that is not free is no such answer.
+    users=$(pveum user list --output-format json) || still=1
+    case "$users" in
+    *"\"slipway-$ID@pve\""*) pveum user delete "slipway-$ID@pve" >&2 || still=1 ;;
+    *) [ -n "$still" ] || say "there is no user slipway-$ID@pve" ;;
+    esac
     for each in $ROLES; do
         pveum role delete "slipway-$ID-$each" >&2 || say "there is no role slipway-$ID-$each"
     done
-    stored=$(without_own_key)
-    printf '%s\n' "$stored" >"$KEYS"
+    if [ -e "$KEYS" ]; then
+        make_folder
+        without_own_key >"$folder/keys"
+        store_keys "$folder/keys"
+    fi
     rm -f "/etc/pve/priv/slipway-$ID"
+    [ -z "$still" ] || fail "the SSH key is gone, but the user slipway-$ID@pve with its token is not: run this again"
     say "what was made under the id $ID is gone"
     exit 0
 fi
@@ -433,11 +460,10 @@ secret=$(pveum user token add "$USER_ID" main --privsep 0 --output-format json |
 [ -n "$secret" ] || fail "the token was made, but its secret can't be read from what pveum said"
 say "token $USER_ID!main made"
 
-folder=$(mktemp -d)
+make_folder
 trap 'rm -rf "$folder"; say "not finished: run it again with ID=$ID"' EXIT
 mkdir -p "${KEYS%/*}"
-touch "$KEYS"
-without_own_key >"$folder/keys"
+: >"$folder/line"
 ssh=
 if [ "$TIER" = full ]; then
     ssh-keygen -q -t ed25519 -N '' -C "slipway-$ID" -f "$folder/key"
@@ -446,7 +472,7 @@ if [ "$TIER" = full ]; then
         mkdir -p "${FORCED%/*}"
         { forced_command; limits; } >"$folder/forced"
         cat "$folder/forced" >"$FORCED"
-        printf 'restrict,command="/usr/bin/perl -T %s" ' "$FORCED" >>"$folder/keys"
+        printf 'restrict,command="/usr/bin/perl -T %s" ' "$FORCED" >"$folder/line"
         say "the SSH key is bound to $FORCED, which refuses all but this:"
         limits >&2
     else
@@ -454,12 +480,13 @@ if [ "$TIER" = full ]; then
         say "WARNING: THE SSH KEY IS NOT BOUND. Whoever has it is root on every node of the cluster."
         say "WARNING: To bind it, run this again with ID=$ID and VMIDS=100-199, or POOL=slipway."
     fi
-    cat "$folder/key.pub" >>"$folder/keys"
+    cat "$folder/key.pub" >>"$folder/line"
 else
     rm -f "$FORCED"
 fi
-# Written into the file that is there: on a node it is a link into the cluster's own file system.
-cat "$folder/keys" >"$KEYS"
+without_own_key >"$folder/keys"
+cat "$folder/line" >>"$folder/keys"
+store_keys "$folder/keys"
 if [ "$TIER" = full ]; then
     say "SSH key slipway-$ID put into $KEYS"
 else
