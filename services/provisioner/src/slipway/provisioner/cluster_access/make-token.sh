@@ -47,7 +47,7 @@ fail() {
     exit 1
 }
 
-# make_folder    a folder for what is kept only while this runs: the private key is in it
+# make_folder    a folder that is there only while this runs: the private key is in it
 make_folder() {
     folder=$(mktemp -d)
     trap 'rm -rf "$folder"' EXIT
