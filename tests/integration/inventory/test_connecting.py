@@ -1,5 +1,6 @@
 """A cluster is connected by root's password: what is asked of whom, and what is left if it can't be saved."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -47,6 +48,10 @@ class World:
     made: list[str] = field(default_factory=list)
     """Ids under which there is access on the node."""
     tested: int = 0
+    identity: str | None = "ca:AA"
+    """What a test learns of the cluster."""
+    meeting: asyncio.Barrier | None = None
+    """Where tests wait for one another."""
 
     def sealer(self, service: str) -> Sealer:
         """Seal and open as a service does."""
@@ -56,7 +61,9 @@ class World:
     async def test(self, query: clusters.TestCluster, _call: Call) -> cluster_facts.ClusterFacts:
         """Answer as monitor does."""
         self.tested += 1
-        facts = cluster_facts.ClusterFacts(version="9.0", nodes=(NODE,), identity="ca:AA")
+        facts = cluster_facts.ClusterFacts(version="9.0", nodes=(NODE,), identity=self.identity)
+        if self.meeting is not None:
+            await self.meeting.wait()
         if not self.refuses:
             return facts
         if query.is_anyway:
@@ -142,6 +149,18 @@ async def test_a_failure_leaves_nothing_or_says_what(world: World) -> None:
         ("begun", None),
         ("failed", world.made[0]),
     ]
+
+
+async def test_two_at_once_are_one_cluster(world: World) -> None:
+    """Even if no test learns which cluster it is, the second one is refused, and takes its access away."""
+    world.identity, world.meeting = None, asyncio.Barrier(2)
+
+    results = await asyncio.gather(world.connect(), world.connect(name="second"), return_exceptions=True)
+
+    refused = [each for each in results if isinstance(each, SlipwayError)]
+    assert [each.code for each in refused] == ["cluster.exists"]
+    assert "taken away again" in refused[0].message
+    assert len(world.made) == 1
 
 
 async def test_new_access_ends_the_old_one_only_when_it_is_saved(world: World) -> None:
