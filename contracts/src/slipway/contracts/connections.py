@@ -19,6 +19,10 @@ TOKEN_PATTERN = r"slipway-(?P<id>[a-z0-9]{1,20})@pve!main"  # noqa: S105 - a pat
 """The token that the script makes, with the id under which it is this Slipway's own."""
 
 
+ADDRESS_PATTERN = r"[A-Za-z0-9._:-]{1,253}"
+"""What the address of a node looks like: a host's name or an IP address."""
+
+
 class AccessBounds(Value):
     """What the token script binds access to, in its own words; empty is no bound."""
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from slipway.contracts.connections import AccessBounds
+from slipway.contracts.connections import ADDRESS_PATTERN, AccessBounds
 from slipway.contracts.problems import FieldError
 from slipway.contracts.tiers import TIERS, Tier
 from slipway.provisioner.cluster_access.errors import BoundsInvalid
@@ -25,7 +25,7 @@ openssl x509 -in /etc/pve/pve-root-ca.pem -noout -fingerprint -sha256 | sed 's/.
 """Says who we are on a machine and which cluster it belongs to; changes nothing."""
 _ID = re.compile(r"[a-z0-9]{1,20}")
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-_ADDRESS = re.compile(r"[A-Za-z0-9._:-]{0,253}")
+_ADDRESS = re.compile(ADDRESS_PATTERN)
 _CHECK = re.compile(r"check ([A-Z]+) '([^']+)'")
 """Where the script itself says what each word of a bound is like."""
 _CROOKED = re.compile(r"/\.{0,2}/")
@@ -142,7 +142,7 @@ def _fault(field: str, value: str) -> FieldError | None:
         return FieldError(field=name, message="1 to 20 small letters and digits.")
     if field == "NAME" and not _NAME.fullmatch(value):
         return FieldError(field=name, message="1 to 63 small letters, digits and hyphens.")
-    if field == "ADDRESS" and not _ADDRESS.fullmatch(value):
+    if field == "ADDRESS" and value and not _ADDRESS.fullmatch(value):
         return FieldError(field=name, message="A host's name or IP address.")
     form = _forms().get(field)
     wrong = form and next((word for word in _words(field, value) if not _is_like(word, form)), None)
