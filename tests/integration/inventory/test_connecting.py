@@ -47,6 +47,8 @@ class World:
     is_node_away: bool = False
     made: list[str] = field(default_factory=list)
     """Ids under which there is access on the node."""
+    like: str = ""
+    """Whose limits the last access that was made takes over."""
     tested: int = 0
     identity: str | None = "ca:AA"
     """What a test learns of the cluster."""
@@ -74,6 +76,7 @@ class World:
         """Answer as the provisioner does: the password opens, and the script has run."""
         opened = self.sealer("provisioner").open(query.password, owner=query.name, field="password")
         assert opened.get_secret_value() == "root's"
+        self.like = query.like
         self.made.append(query.ids.get("ca:AA", query.id))
         seal = self.sealer("provisioner").seal
         secrets = {
@@ -174,7 +177,7 @@ async def test_new_access_ends_the_old_one_only_when_it_is_saved(world: World) -
     world.refuses = False
     changed = await world.connect(is_known=True)
 
-    assert after_failure == first
+    assert after_failure == first == [world.like]
     assert home.token_id == f"slipway-{first[0]}@pve!main"
     assert [changed.token_id] == [f"slipway-{each}@pve!main" for each in world.made]
     assert changed.token_id != home.token_id

@@ -63,6 +63,21 @@ async def test_a_connection_that_is_lost_leaves_no_private_key(lab: Lab, keys: P
     assert list((host / "tmp").iterdir()) == []
 
 
+async def test_a_key_that_replaces_a_bound_one_is_bound_too(lab: Lab, keys: Path) -> None:
+    """New access beside the old one has its limits, unless others are given."""
+    node = PretendNode.of(lab)
+    await bind_key(node, VMIDS="100-101,300", MOUNTS="/srv")
+
+    same = await run_script(node, ID="new", LIKE="test")
+    other = await run_script(node, ID="newer", LIKE="test", VMIDS="200")
+
+    assert (same.code, other.code) == (0, 0), (same.errors, other.errors)
+    texts = [(keys.parent / f"slipway-{each}").read_text() for each in ("new", "newer")]
+    limits = [text.partition("__DATA__\n")[2].splitlines() for text in texts]
+    assert limits == [["vmids 100-101", "vmids 300", "mount /srv"], ["vmids 200"]]
+    assert b'restrict,command="/usr/bin/perl -T /etc/pve/priv/slipway-new" ssh' in keys.read_bytes()
+
+
 async def test_a_token_that_is_left_is_not_said_to_be_gone(lab: Lab, keys: Path) -> None:
     """The key goes, and the script says by its exit code that the user does not."""
     await bind_key(PretendNode.of(lab), VMIDS="100")

@@ -124,6 +124,8 @@ class MakeNodeAccess(Query[MadeAccess]):
     """The id that stands in all names that the script makes."""
     tier: Tier = Tier.FULL
     bounds: AccessBounds = AccessBounds()
+    like: str = ""
+    """The id of the access that it replaces: if no bounds are given, that one's stay."""
     own: str = ""
     """The identity that the cluster must have; empty: it is a new one."""
     known: Mapping[str, str] = Field(default_factory=dict)

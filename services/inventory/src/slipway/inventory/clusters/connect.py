@@ -108,6 +108,7 @@ class ClusterConnector:
             id=new_id,
             tier=query.tier,
             bounds=query.bounds,
+            like=(access_id(cluster.spec.token_id) or "") if cluster else "",
             own=(cluster.identity or "") if cluster else "",
             known=known.names,
             ids={} if cluster else known.ids,

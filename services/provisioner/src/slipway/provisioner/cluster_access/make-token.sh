@@ -23,6 +23,7 @@
 #   FEATURES='mount mknod'         what reaches into the node: mount, mknod, force_rw_sys; privileged: containers
 #                                  whose root is the node's own
 #   HOOKSCRIPTS=local:snippets/x   hook scripts, which the node runs as root
+#   LIKE=ef56ab78      the id of another access of this Slipway, whose limits are taken as one's own before
 # `ID=ab12cd34 sh -s remove` takes away what was made under that id.
 set -eu
 umask 077
@@ -32,6 +33,7 @@ ROLES='Nodes Guests Storage Network Pools Watch'
 KEYS=/root/.ssh/authorized_keys
 NAME=${NAME:-home}
 ID=${ID:-}
+LIKE=${LIKE:-$ID}
 TIER=${TIER:-full}
 VMIDS=${VMIDS:-} POOL=${POOL:-}
 MOUNTS=${MOUNTS:-} DEVICES=${DEVICES:-} FEATURES=${FEATURES:-} HOOKSCRIPTS=${HOOKSCRIPTS:-}
@@ -122,7 +124,7 @@ limits() {
 
 # stored LIMIT    the values of a limit that a run before has bound the key to, in one line
 stored() {
-    sed '1,/^__DATA__$/d' "/etc/pve/priv/slipway-$ID" | sed -n "s/^$1 //p" | tr '\n' ' ' | sed 's/ $//'
+    sed '1,/^__DATA__$/d' "/etc/pve/priv/slipway-$LIKE" | sed -n "s/^$1 //p" | tr '\n' ' ' | sed 's/ $//'
 }
 
 # lines_of FILE    its lines as one text of JSON
@@ -364,15 +366,18 @@ command -v pveum >/dev/null || fail "there is no pveum: run this on a node of Pr
 case "$ID" in
 *[!a-z0-9]* | ?????????????????????*) fail "ID is 1 to 20 small letters and digits, not '$ID'" ;;
 esac
+case "$LIKE" in
+*[!a-z0-9]* | ?????????????????????*) fail "LIKE is an id, not '$LIKE'" ;;
+esac
 case "$NAME" in
 *[!a-z0-9-]* | -*) fail "NAME is small letters, digits and hyphens, not '$NAME'" ;;
 esac
-if [ "$TIER" = full ] && [ -n "$ID" ] && [ -z "$VMIDS$POOL" ] && [ -s "/etc/pve/priv/slipway-$ID" ]; then
+if [ "$TIER" = full ] && [ -n "$LIKE" ] && [ -z "$VMIDS$POOL" ] && [ -s "/etc/pve/priv/slipway-$LIKE" ]; then
     # A key that was bound is not let loose by a run that only makes it anew: `remove` does that.
     VMIDS=$(stored vmids) POOL=$(stored pool)
     MOUNTS=${MOUNTS:-$(stored mount)} DEVICES=${DEVICES:-$(stored device)}
     FEATURES=${FEATURES:-$(stored feature)} HOOKSCRIPTS=${HOOKSCRIPTS:-$(stored hookscript)}
-    say "the SSH key of this id is bound: the limits that are not given stay"
+    say "the SSH key of the id $LIKE is bound: the limits that are not given stay"
 fi
 case "$TIER" in
 observe | operate)

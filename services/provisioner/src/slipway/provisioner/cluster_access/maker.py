@@ -60,8 +60,10 @@ class AccessMaker:
             address=query.login.address,
             tier=query.tier,
             bounds=query.bounds,
+            like=query.like,
         )
-        script.refuse_loose(query.bounds)
+        if not query.like:
+            script.refuse_loose(query.bounds)
         shell = self._shell(query.name, query.login, query.password)
         try:
             look = await _look(shell, query.login)

@@ -75,6 +75,7 @@ def variables(
     address: str,
     tier: Tier,
     bounds: AccessBounds,
+    like: str = "",
 ) -> Mapping[str, str]:
     """Return the script's variables that are set.
 
@@ -83,6 +84,7 @@ def variables(
     """
     values = {
         "ID": access_id,
+        "LIKE": like,
         "NAME": name,
         "ADDRESS": address,
         "TIER": str(tier),
@@ -138,7 +140,7 @@ def _fault(field: str, value: str) -> FieldError | None:
     if _UNPRINTABLE.search(value) or len(value) > _MOST_VALUE:
         message = f"One line of at most {_MOST_VALUE} characters."
         return FieldError(field=f"bounds.{name}" if field in _forms() else name, message=message)
-    if field == "ID" and not _ID.fullmatch(value):
+    if (field == "ID" or (field == "LIKE" and value)) and not _ID.fullmatch(value):
         return FieldError(field=name, message="1 to 20 small letters and digits.")
     if field == "NAME" and not _NAME.fullmatch(value):
         return FieldError(field=name, message="1 to 63 small letters, digits and hyphens.")
