@@ -13,6 +13,7 @@ from sqlalchemy import select
 
 from slipway.contracts import cluster_facts, clusters, connections
 from slipway.contracts.checks import Check, CheckName, CheckState
+from slipway.contracts.cluster_removal import RemoveCluster
 from slipway.contracts.message import Done
 from slipway.contracts.problems import Invalid, SlipwayError, Unavailable
 from slipway.inventory import tables
@@ -77,7 +78,7 @@ class World:
         opened = self.sealer("provisioner").open(query.password, owner=query.name, field="password")
         assert opened.get_secret_value() == "root's"
         self.like = query.like
-        self.made.append(query.ids.get("ca:AA", query.id))
+        self.made.append(query.id)
         seal = self.sealer("provisioner").seal
         secrets = {
             each: seal(SecretStr("s3cret"), to="inventory", owner=query.name, field=each)
@@ -184,6 +185,25 @@ async def test_new_access_ends_the_old_one_only_when_it_is_saved(world: World) -
     with pytest.raises(SlipwayError, match="'home'"):
         await world.connect(name="second")
     assert len(world.made) == 1
+
+
+async def test_a_cluster_that_comes_back_gets_new_access(world: World) -> None:
+    """Beside what was left on the node: a failure takes nothing of it away, a success all of it."""
+    home = await world.connect()
+    first = list(world.made)
+    with using(Call(actor="me", correlation_id=new_id())):
+        await world.gateway.ask(RemoveCluster(cluster="home"))
+    world.refuses = True
+    with pytest.raises(SlipwayError):
+        await world.connect()
+    after_failure = list(world.made)
+    world.refuses = False
+    back = await world.connect(name="again")
+
+    assert after_failure == first
+    assert back.id == home.id
+    assert [back.token_id] == [f"slipway-{each}@pve!main" for each in world.made]
+    assert back.token_id != home.token_id
 
 
 async def test_what_one_insists_on_is_marked_until_it_passes(world: World) -> None:

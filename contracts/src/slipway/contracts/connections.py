@@ -131,7 +131,7 @@ class MakeNodeAccess(Query[MadeAccess]):
     known: Mapping[str, str] = Field(default_factory=dict)
     """Identities of clusters that are known already, with their names."""
     ids: Mapping[str, str] = Field(default_factory=dict)
-    """Ids of clusters that were known once, by identity: what was made under them is made anew."""
+    """Ids of clusters that were known once, by identity: if no bounds are given, those of that one stay."""
 
 
 class RemoveNodeAccess(Query[Done]):

@@ -68,7 +68,8 @@ class AccessMaker:
         try:
             look = await _look(shell, query.login)
             _refuse_known(query, look)
-            values = {**values, "ID": query.ids.get(look.identity or "", query.id)}
+            if before := query.ids.get(look.identity or ""):
+                values = {**values, "LIKE": before}
             printed = await _made(shell, values, query.login)
         finally:
             await shell.aclose()
