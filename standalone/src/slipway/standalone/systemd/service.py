@@ -16,12 +16,13 @@ from slipway.cli.errors import CommandFailed, WrongInput
 from slipway.cli.terminal import say
 from slipway.standalone.commands import up
 from slipway.standalone.embedded.process import Account
-from slipway.standalone.systemd.unit import ENVIRONMENT, NAME, STATE, UNIT, Service, unit_text
+from slipway.standalone.systemd.unit import ENVIRONMENT, MADE, NAME, STATE, UNIT, Service, unit_text
 
 COMMAND_SECONDS = 150
 """For one command of systemd: it waits for the service's stop."""
 _BOOTED = Path("/run/systemd/system")
 """There if systemd runs this machine (sd_booted(3))."""
+_NO_SHELL = "/usr/sbin/nologin"
 _HIDDEN = (Path("/home"), Path("/root"), Path("/run/user"))
 """What `ProtectHome` hides from the service."""
 _NO_SYSTEMD = (
@@ -42,7 +43,7 @@ class Step:
 def install_steps(service: Service, *, is_user_there: bool) -> list[Step]:
     """Return what an installation does."""
     user = ["useradd", "--system", "--user-group", "--home-dir", str(STATE), "--no-create-home"]
-    user += ["--shell", "/usr/sbin/nologin", NAME]
+    user += ["--shell", _NO_SHELL, NAME]
     return [
         *([] if is_user_there else [_command(*user)]),
         Step(f"write {UNIT}:\n\n{unit_text(service)}", lambda: _write(UNIT, unit_text(service))),
@@ -67,6 +68,7 @@ def install(service: Service, *, is_plan: bool) -> int:
     if is_plan:
         _print(steps)
         return 0
+    _require_own_unit()
     require_systemd(service)
     require_reachable(service.program)
     run_steps(steps)
@@ -83,6 +85,7 @@ def uninstall(*, is_plan: bool) -> int:
         return 0
     if not UNIT.exists():
         raise CommandFailed(f"there is no {UNIT}: Slipway is no service of this machine; nothing was changed")
+    _require_own_unit()
     _require_root()
     run_steps(uninstall_steps())
     say(f"The service is gone, its data is not: `slipway uninstall --data {STATE}` removes that too.")
@@ -149,6 +152,20 @@ def user_exists() -> bool:
     return any(user.pw_name == NAME for user in pwd.getpwall())
 
 
+def is_own_user() -> bool:
+    """Whether the service's user is the one that an installation has made, not somebody of that name."""
+    made = (str(STATE), _NO_SHELL)
+    return any(user.pw_name == NAME and (user.pw_dir, user.pw_shell) == made for user in pwd.getpwall())
+
+
+def is_own_unit(unit: Path = UNIT) -> bool:
+    """Whether there is a unit, and an installation has made it."""
+    try:
+        return unit.read_text(encoding="utf-8").startswith(MADE)
+    except FileNotFoundError:
+        return False
+
+
 def own_program() -> Path:
     """Return the `slipway` command that runs now, by its path."""
     found = Path(sys.argv[0])
@@ -156,6 +173,13 @@ def own_program() -> Path:
         return found
     beside = Path(sys.executable).with_name("slipway")
     return beside if beside.is_file() else Path(shutil.which("slipway") or beside)
+
+
+def _require_own_unit() -> None:
+    if UNIT.exists() and not is_own_unit():
+        raise CommandFailed(
+            f"`slipway service install` has not made {UNIT}: nothing was changed. If it may go, remove it"
+        )
 
 
 def _require_root() -> None:

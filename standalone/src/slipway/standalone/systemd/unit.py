@@ -17,10 +17,12 @@ STATE = Path("/var/lib/slipway/data")
 STOP_SECONDS = 90
 """Before systemd kills what is left: `up` ends its services one after the other within ten seconds, and what
 PostgreSQL has in memory reaches even a slow disk. Jobs are not waited for: their next owner takes them up."""
+MADE = "# Made by `slipway service install`"
+"""How the unit begins; one that begins otherwise is somebody else's."""
 _FIRST_FREE_PORT = 1024
 
 _UNIT = """\
-# Made by `slipway service install`, which overwrites it. Change it with `systemctl edit slipway`.
+{made}, which overwrites it. Change it with `systemctl edit slipway`.
 [Unit]
 Description=Slipway, a control plane for LXC containers on Proxmox VE
 Wants=network-online.target
@@ -90,6 +92,7 @@ def unit_text(service: Service) -> str:
     """Return the unit."""
     words = [service.program, "up", "--data", STATE, "--port", service.port, *service.options]
     return _UNIT.format(
+        made=MADE,
         name=NAME,
         command=" ".join(_quoted(str(word)) for word in words),
         environment=ENVIRONMENT,
