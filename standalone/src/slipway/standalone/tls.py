@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from slipway.standalone.embedded.process import account_for
-from slipway.standalone.embedded.shared import own_folder
+from slipway.standalone.embedded.shared import services_folder
 from slipway.standalone.folders import DataFolder, write_whole
 
 POLL_SECONDS = 1.0
@@ -29,7 +29,7 @@ class HandedCertificate:
         self._own = own
         account = account_for(folder.path)
         self._owner = (account.uid, account.gid) if os.geteuid() == 0 else None
-        place = own_folder(folder.path, "services", account) / "gateway"
+        place = services_folder(folder.path, account) / "gateway"
         self.copies = (place / "tls-certificate.pem", place / "tls-key.pem")
         self._copied: tuple[str, ...] = ()
 
