@@ -1,6 +1,7 @@
 """`slipway doctor` while Slipway does not run: what can be looked at is, and the rest is named."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -10,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from slipway.standalone.doctor.findings import State, run_checks
+from slipway.standalone.doctor.installation import Installation
+from slipway.standalone.doctor.servers import bus
 from slipway.standalone.embedded.ports import HOST, free_port
 from slipway.standalone.folders import DataFolder
 from slipway.standalone.keys import make_keys
@@ -93,3 +97,19 @@ def test_no_installation_at_all(tmp_path: Path) -> None:
     assert f"slipway: {bundle} is not written: there is no data folder" in done.stderr
     assert not nowhere.exists()
     assert not bundle.exists()
+
+
+async def test_a_bus_that_stands_still(folder: DataFolder) -> None:
+    """It takes a connection and says nothing: the check ends by itself, with what to do."""
+    (folder.path / "nats").mkdir()
+    folder.record_pids({"nats": os.getpid()})
+    with socket.socket() as silent:
+        silent.bind((HOST, 0))
+        silent.listen()
+        where = f'listen: "{HOST}:{silent.getsockname()[1]}"\n'
+        (folder.path / "nats" / "nats.conf").write_text(where)
+        [found] = await run_checks({"bus": bus}, Installation(folder=folder, port=0))
+
+    assert found.finding.state is State.FAILED
+    assert "The bus" in found.finding.message
+    assert "restart Slipway" in found.finding.remedy

@@ -9,7 +9,7 @@ import pytest
 from slipway.standalone.folders import DataFolder
 from slipway.standalone.keys import make_keys
 from slipway.standalone.systemd.service import is_own_unit
-from slipway.standalone.uninstall.data import remove_most
+from slipway.standalone.uninstall.ownership import remove_most
 
 
 @pytest.fixture

@@ -24,8 +24,8 @@ from slipway.standalone.systemd.service import (
     uninstall_steps,
 )
 from slipway.standalone.systemd.unit import ENVIRONMENT, NAME, STATE, UNIT
-from slipway.standalone.uninstall.data import foreign_entries, is_data_folder, remove_most, remove_rest
 from slipway.standalone.uninstall.leaving import leave, line_by_hand
+from slipway.standalone.uninstall.ownership import foreign_entries, is_data_folder, remove_most, remove_rest
 from slipway.standalone.uninstall.stored_clusters import StoredCluster, read_clusters
 
 
