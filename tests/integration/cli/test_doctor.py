@@ -113,3 +113,26 @@ async def test_a_bus_that_stands_still(folder: DataFolder) -> None:
     assert found.finding.state is State.FAILED
     assert "The bus" in found.finding.message
     assert "restart Slipway" in found.finding.remedy
+
+
+async def test_a_link_to_a_secret_is_as_closed_as_the_file(folder: DataFolder, tmp_path: Path) -> None:
+    """Every link has the mode 777: it says nothing, and can't be changed."""
+    elsewhere = folder.bootstrap_token.rename(tmp_path / "token")
+    folder.bootstrap_token.symlink_to(elsewhere)
+
+    _, found = doctor(folder, free_port())
+
+    assert found["secret-files"]["state"] == "ok", found["secret-files"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to another user")
+async def test_a_secret_of_another_user(folder: DataFolder) -> None:
+    """Whoever runs `slipway up` could not read it: the remedy is to give it back, not to restore it."""
+    for path in (folder.path, *folder.path.rglob("*")):
+        os.chown(path, 65534, 65534)
+    os.chown(folder.key_ring, 0, 0)
+
+    _, found = doctor(folder, free_port())
+
+    assert found["secret-files"]["message"] == f"{folder.key_ring} belongs to user 0"
+    assert found["secret-files"]["remedy"] == f"chown 65534 {folder.key_ring}"

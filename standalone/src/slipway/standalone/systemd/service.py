@@ -74,7 +74,12 @@ def install(service: Service, *, is_plan: bool) -> int:
     run_steps(steps)
     say(f"Slipway runs as a service; its data is in {STATE}, its settings can stand in {ENVIRONMENT}.")
     say(f"See how it is: `slipway service status`, `journalctl -u {NAME}`, `slipway doctor --data {STATE}`.")
-    say(f"Sign in at http://127.0.0.1:{service.port} with the secret in {STATE}/secrets/bootstrap-token.")
+    where = (
+        f"http://127.0.0.1:{service.port}"
+        if not service.options
+        else f"the address that `journalctl -u {NAME}` names"
+    )
+    say(f"Sign in at {where}, with the secret in {STATE}/secrets/bootstrap-token.")
     return 0
 
 
@@ -127,6 +132,8 @@ def require_systemd(service: Service) -> None:
 
 def require_reachable(program: Path) -> None:
     """Raise `CommandFailed` unless the service's user, who has no home, can run the program."""
+    if not str(program).isprintable() or set(str(program)) & set("\"'\\$"):
+        raise CommandFailed(f"systemd runs no program with such a name: {str(program)!r}; move it elsewhere")
     places = {program, program.resolve(), Path(sys.prefix), Path(sys.base_prefix).resolve()}
     anyone = Account(uid=-1, gid=-1)
     for place in sorted(places):
@@ -144,7 +151,11 @@ def require_options_of_up(options: Sequence[str]) -> None:
     given = {each.partition("=")[0] for each in options} & {"--data", "--port"}
     if given:
         raise WrongInput(f"{', '.join(sorted(given))}: the service has its own")
-    get_command(up).make_context("slipway up", list(options))
+    context = get_command(up).make_context("slipway up", list(options))
+    for name, value in context.params.items():
+        if isinstance(value, Path) and not value.is_absolute():
+            option = f"--{name.replace('_', '-')}"
+            raise WrongInput(f"{option} {value}: the service runs elsewhere; give the whole path")
 
 
 def user_exists() -> bool:
