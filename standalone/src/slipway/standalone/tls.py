@@ -43,7 +43,7 @@ class HandedCertificate:
 
     def copy(self) -> None:
         """Write the copies anew if the files have others."""
-        contents = tuple(path.read_text(encoding="utf-8") for path in self._sources)
+        contents = tuple(_text(path) for path in self._sources)
         if contents != self._copied:
             for target, content in zip(self.copies, contents, strict=True):
                 write_whole(target, content, owner=self._owner)
@@ -57,7 +57,7 @@ class HandedCertificate:
             problem = ""
             try:
                 self.copy()
-            except (OSError, UnicodeDecodeError) as error:
+            except OSError as error:
                 problem = f"the certificate can't be copied for the gateway, which goes on without: {error}"
             if problem and problem != reported:
                 report(problem)
@@ -65,7 +65,12 @@ class HandedCertificate:
 
     def fingerprint(self) -> str:
         """Return the certificate's SHA-256 fingerprint."""
-        text = self._sources[0].read_text(encoding="utf-8")
+        text = _text(self._sources[0])
         first = text[: text.index(_END) + len(_END)]
         der = ssl.PEM_cert_to_DER_cert(first[first.index("-----BEGIN CERTIFICATE") :])
         return hashlib.sha256(der).digest().hex(":").upper()
+
+
+def _text(path: Path) -> str:
+    """Read a file of PEM; what stands around it may be in any encoding."""
+    return path.read_text(encoding="utf-8", errors="replace")
