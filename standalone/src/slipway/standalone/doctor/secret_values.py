@@ -47,16 +47,16 @@ class SecretValues:
     def masked(self, text: str) -> str:
         """Return a text without any of them."""
         parts: list[str] = []
-        at = kept = 0
+        at = done = 0
         while at < len(text):
             beginning = self._by_start.get(text[at : at + SHORTEST], ())
             found = next((each for each in beginning if text.startswith(each, at)), None)
             if found is None:
                 at += 1
             else:
-                parts += (text[kept:at], MASK)
-                kept = at = at + len(found)
-        return "".join((*parts, text[kept:]))
+                parts += (text[done:at], MASK)
+                done = at = at + len(found)
+        return "".join((*parts, text[done:]))
 
 
 async def secret_values(installation: Installation) -> SecretValues:
