@@ -83,6 +83,7 @@ def test_what_is_written_is_what_is_meant(text: str, search: Search) -> None:
         ("status:runing", "Did you mean 'running'?"),
         ("status:deleted", "is no value of status"),
         ("ip:10.0.0.0/33", "it is an address like 10.0.0.5, or a network like 10.0.0.0/24."),
+        ("ip:fe80::1%eth0", "it is an address like 10.0.0.5"),
         ("vmid:99", "a VMID goes from 100"),
         ("vmid:101,web", "'web' is no value of vmid"),
         ("vmid:110-105", "a range goes upwards"),

@@ -76,9 +76,13 @@ def _status(text: str) -> str:
 
 def _network(text: str) -> str:
     try:
-        return str(ipaddress.ip_network(text, strict=False))
+        network = ipaddress.ip_network(text, strict=False)
     except ValueError:
-        raise ValueError("it is an address like 10.0.0.5, or a network like 10.0.0.0/24.") from None
+        network = None
+    # Python takes a scope (`fe80::1%eth0`), PostgreSQL does not.
+    if network is None or "%" in text:
+        raise ValueError("it is an address like 10.0.0.5, or a network like 10.0.0.0/24.")
+    return str(network)
 
 
 def _pattern(text: str) -> str:
