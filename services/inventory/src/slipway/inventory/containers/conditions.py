@@ -60,6 +60,13 @@ def _as_it_is(text: str) -> str:
     return text
 
 
+def _name(text: str) -> str:
+    """Return a whole name; a pattern would fit nothing, and one that is left out with `-` nothing either."""
+    if "*" in text or "?" in text:
+        raise ValueError("it takes a whole name; `*` and `?` stand for anything after name: alone.")
+    return text
+
+
 def _vmids(text: str) -> str:
     numbers = _VMIDS.fullmatch(text)
     first, last = (int(numbers[1]), int(numbers[2] or numbers[1])) if numbers else (0, 0)
@@ -100,11 +107,13 @@ def _literal(text: str) -> str:
 WORDS: Mapping[str, Word] = MappingProxyType(
     {
         "tag": Word(
-            example="tag:web", meaning="has this tag; upper and lower case are the same", read=str.lower
+            example="tag:web",
+            meaning="has this tag; upper and lower case are the same",
+            read=lambda text: _name(text).lower(),
         ),
-        "node": Word(example="node:pve1", meaning="is on this node", read=_as_it_is),
+        "node": Word(example="node:pve1", meaning="is on this node", read=_name),
         "cluster": Word(
-            example="cluster:home", meaning="is in the cluster of this name or id", read=_as_it_is
+            example="cluster:home", meaning="is in the cluster of this name or id", read=_name
         ),
         "status": Word(
             example="status:running",
@@ -112,7 +121,7 @@ WORDS: Mapping[str, Word] = MappingProxyType(
             read=_status,
         ),
         "template": Word(
-            example="template:nginx-site", meaning="was made from this template", read=_as_it_is
+            example="template:nginx-site", meaning="was made from this template", read=_name
         ),
         "ip": Word(
             example="ip:10.0.0.0/24",
