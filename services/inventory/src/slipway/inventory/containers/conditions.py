@@ -112,17 +112,13 @@ WORDS: Mapping[str, Word] = MappingProxyType(
             read=lambda text: _name(text).lower(),
         ),
         "node": Word(example="node:pve1", meaning="is on this node", read=_name),
-        "cluster": Word(
-            example="cluster:home", meaning="is in the cluster of this name or id", read=_name
-        ),
+        "cluster": Word(example="cluster:home", meaning="is in the cluster of this name or id", read=_name),
         "status": Word(
             example="status:running",
             meaning="is in this state of ours, or has this power: " + ", ".join(f"`{s}`" for s in STATUSES),
             read=_status,
         ),
-        "template": Word(
-            example="template:nginx-site", meaning="was made from this template", read=_name
-        ),
+        "template": Word(example="template:nginx-site", meaning="was made from this template", read=_name),
         "ip": Word(
             example="ip:10.0.0.0/24",
             meaning="has this address, or one in this network: in use now, or fixed in its config",
