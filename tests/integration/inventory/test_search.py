@@ -112,6 +112,9 @@ async def found(database: Database, **query: Any) -> tuple[str, ...]:
         ("10.0.", ("web-1", "web-10")),
         ('"10"', ("web-1", "web-10", "db_1", "cache", "made")),
         ("-web", ("db_1", "cache", "made")),
+        ("prod", ("web-1", "web-10")),
+        ("[", ()),
+        ('",",ORDERS', ("db_1",)),
     ],
 )
 async def test_a_list_has_what_its_search_means(
