@@ -170,7 +170,7 @@ def _item_fault(text: str, is_right: Callable[[str], bool], kind: str) -> str | 
     """Return what is wrong with a list, whose items blanks, commas or semicolons separate."""
     items = [each for each in _SEPARATORS.split(text) if each]
     if is_empty_list(text):
-        return "It is empty; leave it out to use the node's."
+        return "There is nothing between its separators; an empty text is the node's."
     wrong = next((each for each in items if not is_right(each)), None)
     return None if wrong is None else f"{shown(wrong)} is not {kind}."
 
