@@ -90,6 +90,7 @@ async def found(database: Database, **query: Any) -> tuple[str, ...]:
         ("-tag:prod", ("db_1", "cache", "made")),
         ("node:pve1 node:pve2", ()),
         ("node:pve2,tag:web", ("web-1", "web-10")),
+        ("name:web-* -node:PVE2", ("web-1",)),
         ("cluster:home", ("web-1", "web-10", "db_1", "made")),
         ("cluster:cl-2", ("cache",)),
         ("status:running", ("web-1", "web-10")),

@@ -117,7 +117,7 @@ def _contains(values: Values) -> ColumnElement[bool]:
 CLAUSES: Mapping[str, Callable[[Values], ColumnElement[bool]]] = MappingProxyType(
     {
         "tag": containers.c.tags.has_any,
-        "node": lambda values: containers.c.node == any_(values),
+        "node": lambda values: func.lower(containers.c.node) == any_(values),
         "cluster": lambda values: or_(clusters.c.name == any_(values), clusters.c.id == any_(values)),
         "status": lambda values: or_(
             containers.c.lifecycle == any_(values), containers.c.power == any_(values)

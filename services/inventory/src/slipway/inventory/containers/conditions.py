@@ -111,7 +111,11 @@ WORDS: Mapping[str, Word] = MappingProxyType(
             meaning="has this tag; upper and lower case are the same",
             read=lambda text: _name(text).lower(),
         ),
-        "node": Word(example="node:pve1", meaning="is on this node", read=_name),
+        "node": Word(
+            example="node:pve1",
+            meaning="is on this node; upper and lower case are the same",
+            read=lambda text: _name(text).lower(),
+        ),
         "cluster": Word(example="cluster:home", meaning="is in the cluster of this name or id", read=_name),
         "status": Word(
             example="status:running",
