@@ -9,7 +9,7 @@ from slipway.provisioner.engine.facts import StepFacts
 from slipway.provisioner.engine.step import DONE, SKIPPED, Result
 from slipway.provisioner.host import marks, ownership, tasks
 from slipway.provisioner.host.work import Work
-from slipway.provisioner.steps import create
+from slipway.provisioner.steps import create, host_access
 from slipway.provisioner.steps.snapshots import DEADLINE as SNAPSHOT_DEADLINE
 from slipway.provisioner.steps.snapshots import SnapshotImpossible
 from slipway.proxmox.answers import ContainerConfig
@@ -34,7 +34,8 @@ class SourceGone(Conflict):
 
 
 async def look(work: Work) -> Result:
-    """Make sure that the source is ours, and find out from what it can be copied."""
+    """Make sure that the source is ours and may be had twice, and find out from what it can be copied."""
+    await host_access.resolve_mounts(work)
     source, api = _source(work), work.cluster.api
     try:
         config = await work.config(source)
