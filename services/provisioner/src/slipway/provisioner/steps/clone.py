@@ -35,7 +35,6 @@ class SourceGone(Conflict):
 
 async def look(work: Work) -> Result:
     """Make sure that the source is ours and may be had twice, and find out from what it can be copied."""
-    await host_access.resolve_mounts(work)
     source, api = _source(work), work.cluster.api
     try:
         config = await work.config(source)
@@ -46,7 +45,10 @@ async def look(work: Work) -> Result:
             f"Container {source.vmid} on {source.node} does not carry {source.hostname}'s mark: it is "
             "another one now, and is not copied."
         )
-    if work.command.args_as(CloneArgs).snapshot or not await work.is_running(source):
+    snapshot = work.command.args_as(CloneArgs).snapshot
+    copied = await api.config(source.node, source.vmid, snapshot=snapshot) if snapshot else config
+    await host_access.refuse_given(work, copied)
+    if snapshot or not await work.is_running(source):
         return DONE
     if not await api.can_snapshot(source.node, source.vmid):
         raise SnapshotImpossible(
