@@ -3,8 +3,8 @@
 It holds the wheels of Slipway and of all that it needs, in the versions of `requirements.lock`, for this
 machine's Python and processor; a list of them with their hashes; SHA256SUMS of everything; `install.sh`.
 
-Beside the archive stand `proxmox-install.sh`, which takes it to a Proxmox node, and SHA256SUMS of the two. With
-`--sign KEY`, a private key of `ssh-keygen`, that list is signed: `SHA256SUMS.sig`.
+Beside the archive stand `proxmox-install.sh`, which takes it to a Proxmox node, and SHA256SUMS of the two.
+With `--sign KEY`, a private key of `ssh-keygen`, that list is signed: `SHA256SUMS.sig`.
 """
 
 import argparse

@@ -1,7 +1,8 @@
-"""Programs of the node that a script calls: each call comes to the lab, with its streams, while the script runs.
+"""Programs of the node that a script calls: each call comes to the lab while the script runs.
 
-Theory of operation. In the script's view each program is one small client (`_CLIENT`). It sends its name and
-arguments over a socket in the view's `/run/lab`, then its input, and gets back output, errors and the exit code.
+Theory of operation. In the script's view each program is one small client (`_CLIENT`). It sends its name
+and arguments over a socket in the view's `/run/lab`, then its input, and gets back output, errors and the
+exit code.
 
 Guarantees: a script sees what each call came to before it goes on. Non-guarantees: a call does not know the
 script's variables or folder, so a path among its arguments means nothing; only `pct exec` gets the input.
@@ -13,6 +14,7 @@ import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
+from slipway.lab.guests.protocol import GuestError
 from slipway.lab.ssh.streams import Streams
 
 Program = Callable[[Sequence[str], Streams], Awaitable[int]]
@@ -20,6 +22,7 @@ SOCKET = "socket"
 _CHUNK_BYTES = 64 * 1024
 _MOST_BYTES = 1 << 20
 _OUT, _ERR, _END = 1, 2, 3
+_FAILED = 255
 _CLIENT = r"""#!/usr/bin/perl
 use strict;
 use warnings;
@@ -27,8 +30,11 @@ use IO::Socket::UNIX;
 my ($name) = $0 =~ m{([^/]+)\z};
 my $lab = IO::Socket::UNIX->new(Peer => '/run/lab/socket') or die "the lab is gone: $!\n";
 binmode $_ for $lab, *STDIN, *STDOUT, *STDERR;
-sub send_all { my ($data) = @_; while (length $data) { substr($data, 0, syswrite($lab, $data) // exit 255) = '' } }
-send_all(pack 'N/a*', join "\0", $name, @ARGV);
+sub write_all {
+    my ($to, $data) = @_;
+    while (length $data) { substr($data, 0, syswrite($to, $data) // exit 255) = '' }
+}
+write_all($lab, pack 'N/a*', join "\0", $name, @ARGV);
 my ($heard, $reads) = ('', $name eq 'pct' && @ARGV && $ARGV[0] eq 'exec');
 shutdown $lab, 1 unless $reads;
 while (1) {
@@ -37,7 +43,7 @@ while (1) {
     vec($ready, fileno(STDIN), 1) = 1 if $reads;
     select($ready, undef, undef, undef) > 0 or next;
     if ($reads && vec($ready, fileno(STDIN), 1)) {
-        if (sysread STDIN, my $piece, 65536) { send_all($piece) } else { $reads = 0; shutdown $lab, 1 }
+        if (sysread STDIN, my $piece, 65536) { write_all($lab, $piece) } else { $reads = 0; shutdown $lab, 1 }
     }
     next unless vec($ready, fileno($lab), 1);
     sysread($lab, $heard, 65536, length $heard) or exit 255;
@@ -47,8 +53,7 @@ while (1) {
         my $data = substr $heard, 5, $size;
         substr($heard, 0, 5 + $size) = '';
         exit unpack 'N', $data if $kind == 3;
-        my $to = $kind == 1 ? *STDOUT : *STDERR;
-        while (length $data) { substr($data, 0, syswrite($to, $data) // exit 255) = '' }
+        write_all($kind == 1 ? *STDOUT : *STDERR, $data);
     }
 }
 """
@@ -66,32 +71,34 @@ def write_clients(folder: Path, names: Sequence[str]) -> None:
 @contextlib.asynccontextmanager
 async def answer_calls(socket: Path, programs: Mapping[str, Program]) -> AsyncIterator[None]:
     """Run the programs that are called over a socket; what still runs at the end is ended."""
-    calls: set[asyncio.Task[None]] = set()
 
     async def on_call(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        calls.add(task)
-        try:
-            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-                await _call(_Channel(reader, writer), programs)
-        finally:
-            calls.discard(task)
-            writer.close()
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+            await _call(_Channel(reader, writer), programs)
+        writer.close()
 
-    server = await asyncio.start_unix_server(on_call, socket, limit=_MOST_BYTES)
-    try:
-        yield
-    finally:
-        server.close()
-        for task in calls:
-            task.cancel()
-        await asyncio.gather(*calls, return_exceptions=True)
+    async with asyncio.TaskGroup() as calls:
+
+        def on_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            running.add(calls.create_task(on_call(reader, writer)))
+
+        running = set[asyncio.Task[None]]()
+        server = await asyncio.start_unix_server(on_connection, socket, limit=_MOST_BYTES)
+        try:
+            yield
+        finally:
+            server.close()
+            for task in running:
+                task.cancel()
 
 
 async def _call(channel: "_Channel", programs: Mapping[str, Program]) -> None:
     name, *arguments = await channel.words()
-    code = await programs[name](arguments, channel)
+    try:
+        code = await programs[name](arguments, channel)
+    except GuestError as error:
+        await channel.err(f"{error}\n".encode())
+        code = _FAILED
     await channel.end(code)
 
 
