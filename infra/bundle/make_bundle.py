@@ -50,13 +50,13 @@ def main(folder: Path, sign_key: Path | None) -> None:
     shutil.copy(ROOT / "infra/proxmox/make-token.sh", place)
     (place / "python").write_text(f"{sys.version_info.major}.{sys.version_info.minor}\n")
     files = sorted(each for each in place.rglob("*") if each.is_file())
-    _write_sums(place, files)
+    write_sums(place, files)
     archive = folder / f"{name}.tar.gz"
     with tarfile.open(archive, "w:gz") as tar:
         tar.add(place, arcname=name)
     shutil.rmtree(place)
     installer = Path(shutil.copy(ROOT / "infra/proxmox/install.sh", folder / "proxmox-install.sh"))
-    sums = _write_sums(folder, [installer, archive])
+    sums = write_sums(folder, [installer, archive])
     print(f"{archive} ({archive.stat().st_size >> 20} MiB, {len(files)} files)")
     sign(sums, sign_key)
 
@@ -112,7 +112,7 @@ def _pinned(wheel: Path) -> str:
     return f"{name.replace('_', '-').lower()}=={version} --hash=sha256:{_sha256(wheel)}\n"
 
 
-def _write_sums(folder: Path, files: list[Path]) -> Path:
+def write_sums(folder: Path, files: list[Path]) -> Path:
     """Write the hashes of files in the form of `sha256sum`."""
     path = folder / "SHA256SUMS"
     path.write_text("".join(f"{_sha256(each)}  {each.relative_to(folder)}\n" for each in files))

@@ -3,7 +3,7 @@
 # with the files of one release (SHA256SUMS, SHA256SUMS.sig, the archive, this script):
 #
 #   sh proxmox-install.sh --key 'ssh-ed25519 AAAA...' [OPTIONS]     shows the plan, asks, and does it
-#   sh proxmox-install.sh remove [--plan] [--yes]                   takes all of it away again
+#   sh /etc/slipway-install/install.sh remove [--plan] [--yes]      takes all of it away again
 #
 # --key KEY        the public key that must have signed SHA256SUMS
 # --sums HASH      instead: the SHA-256 of SHA256SUMS, for a release that nobody has signed
@@ -18,12 +18,13 @@
 # --tier, --vmids, --pool, --mounts, --devices     what Slipway may do here, as make-token.sh has them
 # --address A      of this node, as Slipway is to reach it; without it the node's own
 #
-# Run again it goes on where it stopped. What it has made stands in /etc/slipway-install.
+# Run again it goes on where it stopped. What it has made stands in /etc/slipway-install, with what removes it.
 set -eu
 umask 077
 export LC_ALL=C
 
-STATE=/etc/slipway-install
+OWN=/etc/slipway-install
+STATE=$OWN/state
 DATA=/var/lib/slipway/data
 PROGRAM=/usr/local/bin/slipway
 PORT=7880
@@ -143,15 +144,15 @@ slipway() {
 # show_plan
 show_plan() {
     cat <<END
-On node $node, as $(if [ -s "$STATE" ]; then echo "begun before"; else echo "nothing of it is there yet"; fi):
+On node $node, $(if [ -s "$STATE" ]; then echo "going on with what is there"; else echo "where nothing of it is there yet"; fi):
   release    $archive, $([ -n "$key" ] && echo "signed by the key you named" || echo "by the hash you named")
   template   $volume$([ -z "$download" ] || echo " (is downloaded)")
-  container  $vmid, "slipway", unprivileged, $CORES cores, $MEMORY_MIB MiB memory, $DISK_GIB GiB on $storage, starts with the node
+  container  $vmid$(is_ours && echo " (is there)"), "slipway", unprivileged, $CORES cores, $MEMORY_MIB MiB memory, $DISK_GIB GiB on $storage, starts with the node
   network    $bridge, $([ -z "$ip" ] && echo DHCP || echo "$ip")
   in it      Slipway as a service of systemd, HTTPS at port $PORT with a certificate of its own
-  node       user slipway-$id@pve, its token, roles slipway-$id-..., tier $tier$([ "$tier" != full ] || echo "; an SSH key slipway-$id in root's authorized_keys, $([ -n "$vmids$pool" ] && echo "bound to ${vmids:+VMIDs $vmids }${pool:+pool $pool}" || echo "NOT bound (--vmids or --pool binds it)")")
-  file       $STATE, by which this script finds all of it again
-Take it away again: sh proxmox-install.sh remove
+  node       user slipway-$id@pve, its token, roles slipway-$id-..., tier $tier$([ "$tier" != full ] || echo "; an SSH key slipway-$id in root's authorized_keys, $([ -n "$vmids$pool" ] && echo "bound to${vmids:+ VMIDs $vmids}${pool:+ pool $pool}" || echo "NOT bound (--vmids or --pool binds it)")")
+  folder     $OWN, by which all of it is found again
+Take it away again: sh $OWN/install.sh remove
 END
 }
 
@@ -267,9 +268,9 @@ remove() {
     vmid=$(stored vmid) id=$(stored id)
     cat <<END
 On node $node this goes, and does not come back:
-  container  $vmid, with all data of Slipway: users, jobs, logs, stored passwords, and their backup if there is none elsewhere
+  container  $vmid, with all data of Slipway: users, jobs, logs, stored passwords, and backups that lie in it
   node       user slipway-$id@pve with its token, roles slipway-$id-..., SSH key and forced command of slipway-$id
-  file       $STATE
+  folder     $OWN
   also, in every cluster that Slipway knows: its access there, and its line in the notes of guests
 Guests that Slipway has made run on.
 END
@@ -279,25 +280,22 @@ END
         case "$(pct status "$vmid")" in
         *running*)
             pct exec "$vmid" -- "$PROGRAM" uninstall --yes --data "$DATA" </dev/null ||
-                say "Slipway's own uninstall has left something, see above; the rest goes all the same"
+                say "what that has left on this node goes now; for other clusters see above"
             ;;
         *) say "container $vmid does not run: notes of guests and access to other clusters are left as they are" ;;
         esac
     elif pct config "$vmid" >/dev/null 2>&1; then
         say "container $vmid is not the one that was made here: it is left as it is"
     fi
-    # Out of the container, before that goes; a bundle need not be here.
-    if is_ours && pct exec "$vmid" -- sh -c 'cat /opt/slipway/lib/python*/site-packages/slipway/provisioner/cluster_access/make-token.sh' \
-        </dev/null >"$work/make-token.sh" 2>/dev/null; then
-        ID=$id sh "$work/make-token.sh" remove >"$work/output" 2>&1 || { cat "$work/output" >&2; fail "the access could not be removed"; }
-    elif pveum user list --output-format json | grep -q "\"slipway-$id@pve\""; then
-        fail "the access is still there: start container $vmid and run this again, or ID=$id sh make-token.sh remove"
-    fi
+    ID=$id sh "$OWN/make-token.sh" remove >"$work/output" 2>&1 || {
+        cat "$work/output" >&2
+        fail "the access could not be removed"
+    }
     if is_ours; then
         pct stop "$vmid" >/dev/null 2>&1 || :
         pct destroy "$vmid" --purge 1 >/dev/null || fail "container $vmid could not be destroyed"
     fi
-    rm -f "$STATE"
+    rm -r "$OWN"
     say "removed"
 }
 
@@ -363,6 +361,9 @@ fi
 show_plan
 [ -z "$plan" ] || exit 0
 agreed "Do it?"
+mkdir -p "$OWN"
+cp "$work/make-token.sh" "$OWN/make-token.sh"
+cp proxmox-install.sh "$OWN/install.sh"
 printf 'vmid=%s\nid=%s\n' "$vmid" "$id" >"$STATE"
 make_container
 install_program
