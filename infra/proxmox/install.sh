@@ -20,7 +20,8 @@
 #
 # Run again it goes on where it stopped. What it has made stands in /etc/slipway-install, with what removes it.
 set -eu
-umask 077
+# Not tighter: `pct` makes folders on the node that the container's users have to pass, and hands this on into it.
+umask 022
 export LC_ALL=C
 
 OWN=/etc/slipway-install
@@ -284,8 +285,8 @@ END
             ;;
         *) say "container $vmid does not run: notes of guests and access to other clusters are left as they are" ;;
         esac
-    elif pct config "$vmid" >/dev/null 2>&1; then
-        say "container $vmid is not the one that was made here: it is left as it is"
+    elif ! here /cluster/nextid --vmid "$vmid" >/dev/null 2>&1; then
+        say "guest $vmid is not the container that was made here: it is left as it is"
     fi
     ID=$id sh "$OWN/make-token.sh" remove >"$work/output" 2>&1 || {
         cat "$work/output" >&2
@@ -353,15 +354,18 @@ else
     id=$(od -An -N4 -tx1 /dev/urandom | tr -d ' \n') vmid=
 fi
 if [ -n "$vmid" ] && is_ours; then
+    # What was made stays where it is.
     [ -z "$wanted" ] || [ "$wanted" = "$vmid" ] || fail "Slipway is container $vmid here: --vmid can't be $wanted"
 else
-    vmid=${wanted:-$(here /cluster/nextid | tr -dc 0-9)}
+    [ -z "$vmid" ] || here /cluster/nextid --vmid "$vmid" >/dev/null 2>&1 ||
+        fail "guest $vmid is not Slipway's container, or not on this node any more: go on where it is, or begin anew after \`sh $OWN/install.sh remove\`"
+    vmid=${wanted:-${vmid:-$(here /cluster/nextid | tr -dc 0-9)}}
     here /cluster/nextid --vmid "$vmid" >/dev/null 2>&1 || fail "VMID $vmid is taken: give another one with --vmid"
 fi
 show_plan
 [ -z "$plan" ] || exit 0
 agreed "Do it?"
-mkdir -p "$OWN"
+mkdir -p -m 700 "$OWN"
 cp "$work/make-token.sh" "$OWN/make-token.sh"
 cp proxmox-install.sh "$OWN/install.sh"
 printf 'vmid=%s\nid=%s\n' "$vmid" "$id" >"$STATE"

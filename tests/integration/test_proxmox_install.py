@@ -1,9 +1,10 @@
-"""Installing Slipway on a Proxmox node: who vouches for the files, what is planned, refused, and gone on with.
+"""Installing Slipway on a Proxmox node: who vouches for the files, what is planned, refused and resumed.
 
 The bundle of these tests holds no Slipway, so an installation ends where the program would be installed.
 """
 
 import importlib.util
+import json
 import shutil
 import subprocess
 import tarfile
@@ -66,7 +67,8 @@ def public(key: Path) -> str:
 def sign(folder: Path, key: Path | None) -> None:
     """Sign a release as `make bundle` does."""
     spec = importlib.util.spec_from_file_location("make_bundle", ROOT / "infra/bundle/make_bundle.py")
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module: Any = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     files = [folder / "proxmox-install.sh", folder / f"{BUNDLE}.tar.gz"]
@@ -114,12 +116,13 @@ CHANGES = {
 def test_the_documented_line_runs_only_what_the_key_has_signed(
     tmp_path: Path, release: Path, key: Path, change: str | None
 ) -> None:
-    """The script runs (and says that this is no node) if every file is the signer's, and not at all otherwise."""
+    """The script runs (and says that this is no node) if every file is the signer's, else not at all."""
     if change:
         CHANGES[change](release)
-    (line,) = (line for line in HOWTO.read_text().splitlines() if "ssh-keygen -Y verify" in line)
+    (line,) = (line for line in HOWTO.read_text().splitlines() if line.startswith("    URL="))
     url, signer = "URL=https://example.org/slipway/0.1.0", "KEY='ssh-ed25519 AAAA...'"
-    assert url in line and signer in line
+    assert url in line
+    assert signer in line
     line = line.replace(url, f"URL=file://{release}").replace(signer, f"KEY='{public(key)}'")
 
     done = subprocess.run(["sh", "-c", line], capture_output=True, text=True, check=False, env={
@@ -187,7 +190,7 @@ async def test_what_can_not_be_is_refused(lab: Lab, key: Path, options: tuple[st
 
 
 async def test_a_second_run_goes_on_and_remove_undoes_it(lab: Lab, key: Path) -> None:
-    """The container of the first run is used again; another's with that VMID would not be touched."""
+    """The container of the first run is used again, and the script that is kept on the node takes it away."""
     first = await install(lab, "--key", public(key), "--yes")
     second = await install(lab, "--key", public(key), "--yes")
     other = await install(lab, "--key", public(key), "--vmid", "200", "--yes")
@@ -205,21 +208,28 @@ async def test_a_second_run_goes_on_and_remove_undoes_it(lab: Lab, key: Path) ->
     assert not (lab.data / "host/etc/slipway-install").exists()
 
 
-async def test_a_vmid_that_is_taken_is_refused(lab: Lab, key: Path) -> None:
-    """A container that somebody else has made stays what it is."""
-    template = "local:vztmpl/" + (await lab_template(lab))
+async def test_a_container_of_somebody_else_stays_what_it_is(lab: Lab, key: Path) -> None:
+    """Its VMID is refused, also if it has taken the place of the one that was made."""
+    await install(lab, "--key", public(key), "--yes")
     async with ssh_client(lab) as root:
-        made = await root.run(f"pct create 100 {template} --rootfs local:1")
-    code, _, errors = await install(lab, "--key", public(key), "--vmid", "100", "--yes")
+        await root.run("pct stop 100 && pct destroy 100")
+        made = await root.run(f"pct create 100 {await lab_template(lab)} --rootfs local:1 --hostname theirs")
+    code, _, errors = await install(lab, "--key", public(key), "--yes")
+    removed = await install(lab, "remove", "--yes")
+    taken = await install(lab, "--key", public(key), "--vmid", "100", "--yes")
 
     assert made.exit_status == 0, made.stderr
-    assert code == 1
-    assert "VMID 100 is taken: give another one with --vmid" in errors
+    assert (code, removed[0], taken[0]) == (1, 0, 1)
+    assert "guest 100 is not Slipway's container" in errors
+    assert "guest 100 is not the container that was made here: it is left as it is" in removed[1]
+    assert "VMID 100 is taken: give another one with --vmid" in taken[2]
+    async with ssh_client(lab) as root:
+        assert "theirs" in str((await root.run("pct list")).stdout)
 
 
 async def lab_template(lab: Lab) -> str:
     """Return the OS template that the lab has."""
-    text = "pvesh get /nodes/lab/storage/local/content --content vztmpl --output-format json"
+    line = "pvesh get /nodes/lab/storage/local/content --content vztmpl --output-format json"
     async with ssh_client(lab) as root:
-        done = await root.run("sh -s", input=f"{text} | grep -o 'debian[^\"]*' | head -n 1\n")
-    return str(done.stdout).strip()
+        done = await root.run("sh -s", input=line)
+    return str(json.loads(str(done.stdout))[0]["volid"])
