@@ -102,7 +102,7 @@ def sign_for_something_else(folder: Path) -> None:
     subprocess.run(command, check=True)
 
 
-CHANGES = {
+CHANGES: dict[str, Callable[[Path], object]] = {
     "archive": append(f"{BUNDLE}.tar.gz"),
     "script": append("proxmox-install.sh"),
     "sums": append("SHA256SUMS"),
