@@ -190,7 +190,7 @@ async def test_what_can_not_be_is_refused(lab: Lab, key: Path, options: tuple[st
 
 
 async def test_a_second_run_goes_on_and_remove_undoes_it(lab: Lab, key: Path) -> None:
-    """The container of the first run is used again, and the script that is kept on the node takes it away."""
+    """The container of the first run is used again, and the script that is saved on the node takes it away."""
     first = await install(lab, "--key", public(key), "--yes")
     second = await install(lab, "--key", public(key), "--yes")
     other = await install(lab, "--key", public(key), "--vmid", "200", "--yes")
