@@ -365,7 +365,7 @@ fi
 show_plan
 [ -z "$plan" ] || exit 0
 agreed "Do it?"
-mkdir -p -m 700 "$OWN"
+[ -d "$OWN" ] || mkdir -m 700 "$OWN"
 cp "$work/make-token.sh" "$OWN/make-token.sh"
 cp proxmox-install.sh "$OWN/install.sh"
 printf 'vmid=%s\nid=%s\n' "$vmid" "$id" >"$STATE"

@@ -132,7 +132,7 @@ def test_the_documented_line_runs_only_what_the_key_has_signed(
     assert ("install: there is no pct: run this on a node of Proxmox VE" in done.stderr) == (change is None)
 
 
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("change", ["archive", "another-key", "no-signature"])
 async def test_the_script_itself_takes_only_what_the_key_has_signed(
     lab: Lab, release: Path, key: Path, change: str
 ) -> None:
@@ -190,7 +190,7 @@ async def test_what_can_not_be_is_refused(lab: Lab, key: Path, options: tuple[st
 
 
 async def test_a_second_run_goes_on_and_remove_undoes_it(lab: Lab, key: Path) -> None:
-    """The container of the first run is used again, and the script that is saved on the node takes it away."""
+    """The first run's container is used again, and the script that lies on the node takes it away."""
     first = await install(lab, "--key", public(key), "--yes")
     second = await install(lab, "--key", public(key), "--yes")
     other = await install(lab, "--key", public(key), "--vmid", "200", "--yes")
