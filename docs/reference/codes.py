@@ -23,6 +23,11 @@ WITHOUT_CLASS = {
     "cluster.no-answer": ("-", "outage", "The cluster takes connections and does not answer."),
     "cluster.no-quorum": ("-", "outage", "The cluster has no quorum: it can be read, not changed."),
     "cluster.not-understood": ("-", "outage", "What the cluster answers can't be used."),
+    "job.dropped": (
+        "-",
+        "failed",
+        "The job was accepted before Slipway was paused, and was not named when it was resumed.",
+    ),
     "method.not-allowed": ("405", "rejected", "This path does not take this method; `Allow` says which."),
     "monitor.silent": (
         "-",

@@ -5,13 +5,12 @@ import secrets
 import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from support.clients import http_client
+from support.lab import lab_of
 from support.stack import RunningStack, create, job_events
 from support.waiting import until
 
@@ -21,16 +20,7 @@ BACK_SECONDS = 40.0
 @pytest.fixture
 async def proxmox(stack: RunningStack) -> AsyncIterator[httpx.AsyncClient]:
     """Proxmox's API, as whoever works beside Slipway uses it."""
-    endpoint = stack.endpoints["lab"]
-    secret = Path(endpoint["token_secret_file"]).read_text().strip()
-    headers = {"Authorization": f"PVEAPIToken={endpoint['token_id']}={secret}"}
-    base = f"{endpoint['endpoint']}/api2/json"
-    async with http_client(
-        base_url=base,
-        headers=headers,
-        verify=False,
-        timeout=30,
-    ) as client:
+    async with lab_of(stack.data) as client:
         yield client
 
 

@@ -34,7 +34,12 @@ async def test_without_a_terminal_what_destroys_needs_yes(
             ("delete", name, "--cancel"),
             ("rollback", name, "before"),
             ("snapshot-delete", name, "before"),
-            ("restore", name, f"local:backup/vzdump-lxc-{accepted['container']['vmid']}-2026.tar.zst"),
+            (
+                "container",
+                "restore",
+                name,
+                f"local:backup/vzdump-lxc-{accepted['container']['vmid']}-2026.tar.zst",
+            ),
             ("retry", failed.json()["job"]["id"]),
             ("cancel", failed.json()["job"]["id"], "--destroy"),
             ("jobs", "run", "delete", chosen),

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from slipway.lab.faults import HaManaged
+from slipway.lab.faults import HaManaged, SdnVnet
 from slipway.lab.node import Lab
 from slipway.lab.schema.calls import TABLE
 from support.lab import api_client, ended, new_container, root_client, running_lab, started
@@ -42,6 +42,7 @@ READS = sorted(
 async def prepare(lab: Lab) -> None:
     """Make what else there is to read about."""
     lab.faults.order(HaManaged(vmid=100))
+    lab.faults.order(SdnVnet(vnet="dmz", tag=30))
     async with root_client(lab) as root:
         await root.post("/pools", data={"poolid": "team1"})
 

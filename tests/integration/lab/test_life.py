@@ -101,10 +101,17 @@ async def test_os_template_is_downloaded_and_used(tmp_path: Path) -> None:
     async with running_lab(tmp_path) as lab, api_client(lab) as client:
         name = (await client.get("/nodes/lab/aplinfo")).json()["data"][0]["template"]
         form = {"storage": "local", "template": name}
+        wrong = [{"storage": "backup"}, {"storage": "nope"}, {"template": "nope"}]
+        refused = [await client.post("/nodes/lab/aplinfo", data=form | each) for each in wrong]
         downloaded = await ended(client, (await client.post("/nodes/lab/aplinfo", data=form)).json()["data"])
         await new_container(client, lab, ostemplate=f"local:vztmpl/{name}")
 
     assert downloaded == "OK"
+    assert [each.reason_phrase for each in refused[:2]] == [
+        "storage 'backup' does not support templates",
+        "storage 'nope' does not exist",
+    ]
+    assert refused[2].json()["errors"] == {"template": "no such template"}
 
 
 async def test_restarted_lab_goes_on(tmp_path: Path) -> None:

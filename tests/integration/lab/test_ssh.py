@@ -44,6 +44,8 @@ async def run(lab: Lab, line: str) -> tuple[int | None, str, str]:
         ("/bin/nope", 127, "", "bash: line 1: /bin/nope: No such file or directory\n"),
         ("printf '%s-%s\\n' a b", 0, "a-b\n", ""),
         ("echo -n to >/dev/null; echo err 2>&1", 0, "err\n", ""),
+        ("cat /nofile", 1, "", "cat: /nofile: No such file or directory\n"),
+        ("find /dev/net -maxdepth 1 -type c; find /dev -maxdepth 0 -type c", 0, "/dev/net/tun\n", ""),
         ("pct push 101 /x /y", 255, "", "can only push files to a running CT\n"),
     ],
 )

@@ -80,6 +80,7 @@ async def test_pools(tmp_path: Path) -> None:
         api_client(lab) as client,
         root_client(lab) as root,
     ):
+        orphan = await root.post("/pools", data={"poolid": "team1/web"})
         await root.post("/pools", data={"poolid": "team1", "comment": "ours"})
         again = await root.post("/pools", data={"poolid": "team1"})
         await new_container(client, lab, 100, pool="team1")
@@ -95,6 +96,7 @@ async def test_pools(tmp_path: Path) -> None:
         unseen = await data(client, "/pools")
 
     assert again.reason_phrase == "create pool failed: pool 'team1' already exists"
+    assert orphan.reason_phrase.endswith("parent 'team1' of pool 'team1/web' does not exist")
     assert pools == [{"poolid": "team1", "comment": "ours"}]
     assert [(row["id"], row["pool"]) for row in members] == [("lxc/100", "team1")]
     assert resources[0]["pool"] == "team1"

@@ -15,6 +15,7 @@ from slipway.contracts.cluster_facts import ClusterLook, NodeFacts, NodeLook, No
 from slipway.contracts.values import Outage
 from slipway.lab import faults
 from slipway.lab.node import Lab
+from slipway.monitor.polling import node_health
 from slipway.monitor.polling.watcher import ClusterWatcher
 from slipway.monitor.settings import MonitorSettings
 from slipway.runtime.bus.client import Bus
@@ -135,6 +136,23 @@ async def test_a_frozen_api_is_reported_and_is_over(home: Watched) -> None:
     assert (first.looked_at, first.outage) == (later.looked_at, later.outage)
     assert first.looked_at is not None
     assert first.looked_at < outage.since
+
+
+@pytest.fixture
+def often_reading_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tasks are read with each look; named before what looks."""
+    monkeypatch.setattr(node_health, "TASKS_EVERY", timedelta())
+
+
+async def test_tasks_of_our_own_token_are_shown(often_reading_tasks: None, home: Watched) -> None:
+    """Root's are not: who else acts with the token is for inventory to find out."""
+    async with api_client(home.lab) as ours, api_client(home.lab, as_root=True) as roots:
+        await new_container(roots, home.lab, 100)
+        await new_container(ours, home.lab, 101)
+
+    look = await home.until(lambda look: bool(look.tasks))
+
+    assert [(each.type, each.vmid) for each in look.tasks] == [("vzcreate", 101)]
 
 
 async def test_an_expired_token_is_reported_and_is_over(home: Watched) -> None:

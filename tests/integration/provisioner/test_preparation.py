@@ -5,10 +5,12 @@ import asyncio
 import pytest
 
 from slipway.contracts.job_kinds import JobKind
+from slipway.contracts.problems import Unavailable
 from slipway.contracts.values import JobState
 from slipway.provisioner import bundle
 from slipway.provisioner.bundle import BundleCache
 from slipway.runtime.bus.bundles import Bundles
+from slipway.runtime.errors import ServiceUnavailable
 from support.nats import MakeBus
 from support.provisioner_side import Ground, template
 from support.waiting import until
@@ -47,3 +49,22 @@ async def test_what_a_run_needs_is_asked_for_once_and_side_by_side(ground: Groun
 
     assert record.state is JobState.SUCCEEDED, record.error
     assert (ground.answers.asked_for_secrets, ground.answers.asked_for_access) == (1, 1)
+
+
+async def test_nothing_is_claimed_while_inventory_refuses(ground: Ground) -> None:
+    """A paused Slipway gives a run nothing: it leaves no record, and begins when it is delivered again."""
+    await ground.make(runs=True)
+    command = await ground.command(JobKind.STOP)
+
+    async def refuse() -> None:
+        raise ServiceUnavailable("Slipway is paused.", code="installation.runs-held")
+
+    before, ground.answers.before_secrets = ground.answers.before_secrets, refuse
+    with pytest.raises(Unavailable):
+        await ground.begin(command)
+    stored, was_running = await ground.runs.load(command.job), await ground.is_running()
+    ground.answers.before_secrets = before
+    record = await ground.run(command)
+
+    assert (stored, was_running) == (None, True)
+    assert record.state is JobState.SUCCEEDED, record.error

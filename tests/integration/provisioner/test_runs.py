@@ -164,3 +164,16 @@ async def test_an_ended_run_takes_no_write(make_bus: MakeBus, admin: Client) -> 
     entry = await runs.load("j1")
     assert entry is not None
     assert entry[0].state is JobState.SUCCEEDED
+
+
+async def test_an_abandoned_run_ends_and_shuts_its_owner_out(make_bus: MakeBus, admin: Client) -> None:
+    """Its record says why; an owner that still lives writes nothing more, so nothing runs on."""
+    runs = Runs(await make_bus("provisioner"))
+    run = await runs.claim(RUN, at=AT)
+
+    record = await runs.request_cancel(CANCEL.model_copy(update={"abandon": "It is old."}), at=AT)
+
+    assert (record.state, record.error and record.error.code) == (JobState.CANCELLED, "job.dropped")
+    with pytest.raises(ClaimLost):
+        await runs.commit(run, [], percent=5)
+    assert await job_events(admin) == ["slipway.v1.event.job.j1.done"]

@@ -354,3 +354,25 @@ async def test_a_relay_killed_again_and_again_loses_and_doubles_nothing(
     texts = await stored_texts(admin)
     assert texts == [str(number) for number in range(1500)]
     await database.dispose()
+
+
+async def test_commands_wait_while_events_leave(database: Database, make_bus: MakeBus, admin: Client) -> None:
+    """As long as a condition of the database does not hold; then they leave in their order."""
+    bus = await make_bus("inventory")
+    await add(database, ("c1", Run(id="j1")), ("e1", Appeared(id="g1")))
+    condition = "exists (select from outbox where message_id = 'go')"
+    running = asyncio.create_task(outbox.Outbox(database, bus, commands_while=condition).run())
+
+    await until(partial(has_stored, admin, 1), within_seconds=20)
+    held = (await admin.jetstream().stream_info("COMMANDS")).state.messages
+    await add(database, ("go", Run(id="j2")))
+    await until(partial(_has_commands, admin, 2), within_seconds=20)
+
+    running.cancel()
+    with suppress(asyncio.CancelledError):
+        await running
+    assert held == 0
+
+
+async def _has_commands(admin: Client, messages: int) -> bool:
+    return (await admin.jetstream().stream_info("COMMANDS")).state.messages == messages

@@ -20,7 +20,7 @@ def options(command_line: str) -> set[str]:
 
 
 OTHERS = ("retry", "cancel", "jobs run", "remove-cluster", "container rollback")
-DESTROYS = [str(kind).removeprefix("container.") for kind in JobKind if kind.destroys]
+DESTROYS = [str(kind).replace(".", " ") for kind in JobKind if kind.destroys]
 
 
 @pytest.mark.parametrize("command_line", [*DESTROYS, *OTHERS])

@@ -113,7 +113,7 @@ def test_a_node_that_is_away_is_reported_before_what_is_not_known_of_it() -> Non
     """One outage at a time: the greater one."""
     look = Look("c1", every_seconds=2.0)
     why = diagnosis.unanswered("pve1", {"storages": NoAnswer("Timed out.")}, "No login.")
-    look.note_facts("pve1", is_online=True, storages_at=None, diagnosis=why)
+    look.note_facts("pve1", is_online=True, parts_at={}, diagnosis=why)
     first = look.nodes["pve1"].outage
     look.note_node("pve1", is_online=True, diagnosis=diagnosis.silent("pve1", "nothing."))
     second = look.nodes["pve1"].outage

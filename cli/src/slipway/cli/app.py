@@ -26,7 +26,9 @@ NOUNS: Mapping[str, str] = {
     "node": "slipway.cli.nodes:app",
     "access": "slipway.cli.tiers:app",
     "template": "slipway.cli.templates:app",
+    "os-template": "slipway.cli.os_templates:app",
     "audit": "slipway.cli.audit:app",
+    "installation": "slipway.cli.installation:app",
     "jobs": "slipway.cli.jobs:plural",
 }
 SHORT: Mapping[str, tuple[str, str]] = {
@@ -48,8 +50,15 @@ SHORT: Mapping[str, tuple[str, str]] = {
     "clusters": ("cluster", "list"),
     "remove-cluster": ("cluster", "remove"),
     "templates": ("template", "list"),
+    "resume": ("installation", "resume"),
 }
-_HOST_COMMANDS = frozenset({"up", "demo", "demo-clean", "topology", "doctor", "service", "uninstall"})
+_HOST_COMMANDS = frozenset(
+    {"up", "demo", "demo-clean", "topology", "doctor", "service", "uninstall", "backup", "restore"}
+)
+_OF_CONTAINERS = {
+    verb: f"A container has its own: `slipway container {verb}`." for verb in ("backup", "restore")
+}
+"""Without a noun these are about Slipway itself."""
 
 
 class Root(TyperGroup):
@@ -68,7 +77,7 @@ class Root(TyperGroup):
         if cmd_name in _HOST_COMMANDS:
             raise CommandFailed(
                 f"`slipway {cmd_name}` runs servers on this machine, and slipway-standalone is not installed "
-                "here. Install it beside slipway-cli."
+                f"here. Install it beside slipway-cli. {_OF_CONTAINERS.get(cmd_name, '')}".rstrip()
             )
         return container_verbs().get(cmd_name)
 
@@ -94,8 +103,9 @@ class Root(TyperGroup):
 
 
 def container_verbs() -> Mapping[str, Any]:
-    """Return the verbs of the job kinds; they are also verbs of their own."""
-    return import_module("slipway.cli.changes").commands()  # type: ignore[no-any-return]  # the module is ours
+    """Return the verbs of the job kinds that are also verbs of their own."""
+    verbs = import_module("slipway.cli.changes").commands()
+    return {verb: command for verb, command in verbs.items() if verb not in _OF_CONTAINERS}
 
 
 app = typer.Typer(

@@ -165,7 +165,7 @@ def next_commands(job: dict[str, Any]) -> list[str]:
     commands = {
         "retry": f"slipway retry {job['id']}",
         "unlock": f"slipway unlock {container}",
-        "restore": f"slipway restore {container} BACKUP (see slipway backups {container})",
+        "restore": f"slipway container restore {container} BACKUP (see slipway backups {container})",
         "delete": f"slipway delete {container}",
     }
     actions = job.get("actions") or ()

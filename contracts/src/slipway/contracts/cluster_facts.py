@@ -34,11 +34,59 @@ class StorageFact(Value):
 
 
 class BridgeFact(Value):
-    """A bridge of a node."""
+    """A bridge of a node, or a vnet that it has."""
 
     name: str
     subnets: tuple[str, ...] = ()
     """Host address with prefix length: `10.0.0.1/24`."""
+    type: str = "bridge"
+    """`bridge`, `OVSBridge` or `vnet`."""
+    is_vlan_aware: bool = False
+    """Whether a VLAN tag may be set on a network of it."""
+    vlans: str | None = None
+    """The VLANs that it lets through, `2-4094`; None is not said."""
+    comment: str | None = None
+
+
+class VnetFact(Value):
+    """A virtual network of the cluster's SDN; used as a bridge of its name."""
+
+    name: str
+    zone: str | None = None
+    tag: int | None = None
+    """Its VLAN, or its VXLAN identifier: what its zone makes of it."""
+    is_vlan_aware: bool = False
+    alias: str | None = None
+
+
+class GpuFact(Value):
+    """A graphics card of a node."""
+
+    id: str
+    """PCI address: `0000:00:02.0`."""
+    name: str
+
+
+class DeviceFact(Value):
+    """A device of a node that a container may be given."""
+
+    path: str
+    """`/dev/dri/renderD128`."""
+    kind: str
+    """`gpu`, `nvidia`, `usb`, `serial`, `tun`, or the name of a single one: `kvm`, `fuse`."""
+    name: str | None = None
+    """Of a USB device, as it calls itself."""
+
+
+class FolderFact(Value):
+    """A mounted file system of a node, whose folders can be mounted into containers."""
+
+    path: str
+    """Where it is mounted."""
+    type: str
+    """`ext4`, `zfs`, `nfs4`, ..."""
+    source: str
+    is_read_only: bool = False
 
 
 class NodeFacts(Value):
@@ -55,11 +103,23 @@ class NodeFacts(Value):
     bridges: tuple[BridgeFact, ...] = ()
     os_templates: tuple[str, ...] = ()
     """Volumes: `local:vztmpl/debian-12-standard_12.7-1_amd64.tar.zst`."""
+    os_template_sizes: Mapping[str, int] = Field(default_factory=dict)
+    """Bytes, by volume."""
     appliances: tuple[str, ...] = ()
     """Archives that the node can download."""
     vmids: tuple[int, ...] = ()
     """All in use in the cluster, VMs included."""
     pools: tuple[str, ...] = ()
+    vnets: tuple[VnetFact, ...] = ()
+    """All of the cluster that the access may see."""
+    gpus: tuple[GpuFact, ...] = ()
+    devices: tuple[DeviceFact, ...] = ()
+    folders: tuple[FolderFact, ...] = ()
+    devices_problem: str | None = None
+    """Why devices and folders are not known, or are only what was seen last."""
+    parts_at: Mapping[str, Moment] = Field(default_factory=dict)
+    """When each part was last answered: `storages`, `os_templates`, `bridges`, `vnets`, `pools`,
+    `appliances`, `gpus`, `devices`, `vmids`; one that is missing never was."""
     knows_pools: bool = False
     """Whether `pools` are all that there are; if not, nothing follows from a name that is missing."""
     tls_fingerprint: str | None = None
@@ -87,7 +147,18 @@ class NodeLook(Value):
     """When it was last seen in order."""
     storages_at: Moment | None = None
     """When it last answered about its storages."""
+    parts_at: Mapping[str, Moment] = Field(default_factory=dict)
+    """When it last answered about each part of its facts."""
     outage: Outage | None = None
+
+
+class OwnTask(Value):
+    """A task on a container that was started with Slipway's own token."""
+
+    upid: str
+    type: str
+    """`vzcreate`, `vzstart`, ..."""
+    vmid: int
 
 
 class ClusterLook(Value):
@@ -104,6 +175,10 @@ class ClusterLook(Value):
     nodes: tuple[NodeLook, ...] = ()
     guests: tuple[VmidRange, ...] = ()
     """The containers that it then had, by VMID."""
+    tasks_at: Moment | None = None
+    """When its list of tasks was read last; None if it never was."""
+    tasks: tuple[OwnTask, ...] = ()
+    """Those in it that Slipway's own token has started."""
 
 
 class ClusterFacts(Value):

@@ -19,7 +19,7 @@ class JobAccepted(Event):
     id: Id
     kind: JobKind
     container: Id | None = None
-    """None, like the next two, for a batch."""
+    """None, like the next two, for a job without one."""
     vmid: int | None = None
     hostname: str | None = None
     actor: str
@@ -109,7 +109,7 @@ class JobDone(Event):
     id: Id
     state: JobState
     container: Id | None = None
-    """None, like the next one, for a batch."""
+    """None, like the next one, for a job without one."""
     vmid: int | None = None
     percent: int
     warnings: tuple[str, ...] = ()

@@ -37,12 +37,18 @@ class JobKind(StrEnum):
     MIGRATE = "container.migrate"
     UNLOCK = "container.unlock"
     REVERT = "container.revert"
+    OS_TEMPLATE_DOWNLOAD = "os-template.download"
     BATCH = "batch"
 
     @property
     def creates_container(self) -> bool:
         """Whether its container does not exist before it."""
         return KINDS[self].creates_container
+
+    @property
+    def has_container(self) -> bool:
+        """Whether it works on one container."""
+        return KINDS[self].has_container
 
     @property
     def destroys(self) -> bool:
@@ -180,9 +186,19 @@ class MigrateArgs(Args):
     """For disks on storages that the old node alone has."""
 
 
+class OsTemplateDownloadArgs(Args):
+    """An OS template, and where it goes."""
+
+    node: str
+    """The node that downloads it."""
+    template: str
+    """Its archive: `debian-12-standard_12.7-1_amd64.tar.zst`."""
+    storage: str
+
+
 AnyArgs = (
     NoArgs | ShutdownArgs | ResizeArgs | ConfigureArgs | RevertArgs | SnapshotArgs | SnapshotNameArgs
-    | BackupArgs | RestoreArgs | CloneArgs | MigrateArgs
+    | BackupArgs | RestoreArgs | CloneArgs | MigrateArgs | OsTemplateDownloadArgs
 )  # fmt: skip
 
 
@@ -201,6 +217,8 @@ class KindSpec:
     """Whether it needs at least one of its arguments."""
     creates_container: bool = False
     """Whether its container does not exist before it."""
+    has_container: bool = True
+    """Whether it works on one container; others work on a node, or on many containers."""
     loss: str | None = None
     """What is lost for good, with `{vmid}`, `{hostname}` and its arguments filled in; None: nothing is."""
     is_requested: bool = True
@@ -303,9 +321,19 @@ _SPECS = (
         loss="the lock of container {vmid} ({hostname}), which keeps others away from it",
     ),
     KindSpec(
+        JobKind.OS_TEMPLATE_DOWNLOAD,
+        "Download OS template",
+        "Download an OS template to a storage of a node",
+        args=OsTemplateDownloadArgs,
+        has_container=False,
+        is_requested=False,
+        tier=Tier.FULL,  # the rights to put something on a storage
+    ),
+    KindSpec(
         JobKind.BATCH,
         "Batch",
         "Many jobs with one parent; inventory alone works on it",
+        has_container=False,
         is_requested=False,
         tier=Tier.OBSERVE,  # each of its jobs needs its own
     ),

@@ -23,7 +23,10 @@ _REMOVE_ON_CANCEL = AliasChoices("remove_on_cancel", "destroys")
 
 
 class Target(Value):
-    """The container a job works on."""
+    """The container a job works on.
+
+    A job without one (`KindSpec.has_container`) has its own id there, VMID 0 and what it is about as a name.
+    """
 
     container: Id
     cluster: Id
@@ -70,7 +73,8 @@ class RunJob(KindAndArgs, Command):
     @property
     def finds_container(self) -> bool:
         """Whether its container is on the host before it begins: not for one that makes it from the start."""
-        return not self.kind.creates_container or self.first_step is not None
+        has_container = self.kind.has_container
+        return has_container and (not self.kind.creates_container or self.first_step is not None)
 
 
 class CancelJob(Command):
@@ -84,6 +88,8 @@ class CancelJob(Command):
     """Creations and copies: what the job has made is removed, whatever its `on_failure` says."""
     exists_on_host: bool = False
     """Whether the container was there before the job: what is left if it never began."""
+    abandon: str | None = None
+    """Why the run ends at once, wherever it stands, and no host is touched; None for an ordinary cancel."""
 
 
 class StepStatus(Value):
@@ -148,11 +154,11 @@ class Job(KindAndArgs):
     percent: int = 0
     step: str | None = None
     container: Id | None = None
-    """None, like the next three, for a batch."""
+    """None, like the next two, for a job without one: a batch, a download."""
     vmid: int | None = None
     hostname: str | None = None
     cluster: str | None = None
-    """The name of the container's cluster: hostnames and VMIDs repeat from cluster to cluster."""
+    """The cluster's name, as hostnames and VMIDs repeat from cluster to cluster; None for a batch."""
     actor: str
     retry_of: Id | None = None
     parent: Id | None = None

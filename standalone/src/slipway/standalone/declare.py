@@ -24,12 +24,12 @@ async def declare(*, data: str, nats_url: str, postgres_port: int) -> None:
     settings = AdminSettings(
         nats_url=nats_url, nats_nkey_file=key("admin"), integrators_nkey_file=key("integrators-admin")
     )
-    urls, _ = await asyncio.gather(_declare_databases(postgres.admin_url), apply_as_admin(settings))
+    urls, _ = await asyncio.gather(declare_databases(postgres.admin_url), apply_as_admin(settings))
     hand_out(folder, urls)
 
 
-async def _declare_databases(admin_url: str) -> Mapping[str, str]:
-    """Return the URLs of the services' databases."""
+async def declare_databases(admin_url: str) -> Mapping[str, str]:
+    """Make roles and schemas, or bring them to their newest form; return the services' URLs."""
     urls = await provision_databases(admin_url, WITH_TABLES)
     for name, url in urls.items():
         revisions = Path(str(files(f"slipway.{name}") / "migrations"))

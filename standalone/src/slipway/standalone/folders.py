@@ -48,9 +48,15 @@ class DataFolder:
         """The first user's bearer token."""
         self.metrics_token = self.secrets / "metrics-token"
         self.key_ring = self.secrets / "key-ring.json"
+        self.unfinished = path / "restore-unfinished"
+        """Exists while a backup is being restored here."""
 
-    def take(self) -> IO[str]:
+    def take(self, *, is_restoring: bool = False) -> IO[str]:
         """Make what is missing and lock the folder; it stays locked as long as the returned file is open."""
+        if self.unfinished.exists() and not is_restoring:
+            raise CommandFailed(
+                f"a restore into {self.path} has not ended: remove that folder, and restore the backup again"
+            )
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         for folder in (self.run, self.log, self.secrets, self.identities):
             folder.mkdir(exist_ok=True, mode=0o700)

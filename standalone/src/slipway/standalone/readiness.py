@@ -5,6 +5,7 @@ is seen where it runs (`supervisor`).
 """
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import httpx
 from slipway.cli.terminal import say
 from slipway.client.client import Client
 from slipway.client.transport import ApiProblem, ApiUnreachable
+from slipway.contracts.installation import InstallationState
 from slipway.runtime.retry import Deadline
 from slipway.standalone.folders import DataFolder
 from slipway.standalone.forks import ProcessFailed
@@ -41,6 +43,15 @@ async def await_stack(*, data: str, url: str, services: Mapping[str, str], with_
             guests = "real LXC containers" if lab.endpoint["guests"] == "lxc" else "simulated"
             say(f"  the lab runs, a pretend Proxmox cluster; its containers are {guests}")
         await _until(lambda: _are_templates_served(client), "the templates")
+        await _say_if_paused(client)
+
+
+async def _say_if_paused(client: Client) -> None:
+    """Say why Slipway is paused, if it is; that nobody answers is no reason not to start."""
+    with contextlib.suppress(ApiProblem, ApiUnreachable):
+        installation = await client.installation()
+        if installation.state is InstallationState.PAUSED:
+            say(f"  Slipway is PAUSED: {installation.reason} `slipway resume --plan` shows what is different")
 
 
 async def await_services(urls: Collection[str]) -> None:

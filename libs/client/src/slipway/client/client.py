@@ -17,6 +17,7 @@ from slipway.contracts.audit import AuditEntry
 from slipway.contracts.clusters import Cluster
 from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.containers import Accepted, Container
+from slipway.contracts.installation import Installation
 from slipway.contracts.jobs import Job
 from slipway.contracts.plans import Plan
 from slipway.contracts.templates import Template, TemplateFault
@@ -124,6 +125,10 @@ class Client:
         """List the folders of templates that can't be used, and why."""
         page = await self.transport.get("/templates", limit=1)
         return [TemplateFault.model_validate(fault) for fault in page["faults"]]
+
+    async def installation(self) -> Installation:
+        """Return this installation: whether it is paused, and why."""
+        return Installation.model_validate(await self.transport.get("/installation"))
 
     async def audit(self, *, limit: int | None = None) -> list[AuditEntry]:
         """List the newest audit entries."""

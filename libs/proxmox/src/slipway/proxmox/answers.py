@@ -117,12 +117,23 @@ class Storage(Answer):
 
 
 class Bridge(Answer):
-    """A network bridge of a node."""
+    """A network bridge of a node, or a vnet of the cluster's SDN that it has."""
 
     name: str = Field(alias="iface")
     type: str = ""
     cidr: str | None = None
     cidr6: str | None = None
+    bridge_vlan_aware: Flag = False
+    bridge_vids: str | None = None
+    """The VLANs that it lets through: `2-4094`."""
+    vlanaware: Flag = False
+    """The same as `bridge_vlan_aware`, of a vnet."""
+    comments: str | None = None
+
+    @property
+    def is_vlan_aware(self) -> bool:
+        """Whether it passes VLANs on; Open vSwitch always does."""
+        return self.bridge_vlan_aware or self.vlanaware or self.type == "OVSBridge"
 
 
 class ResourceGuest(Answer):

@@ -23,7 +23,7 @@ from slipway.proxmox.api_storage import StorageCalls
 from slipway.proxmox.errors import VmidTaken
 from slipway.proxmox.interfaces import Interface
 from slipway.proxmox.reading import not_understood, read_resources
-from slipway.proxmox.storage_answers import Appliance, Certificate, PendingRow, Pool, Volume
+from slipway.proxmox.storage_answers import Appliance, Certificate, PciDevice, PendingRow, Pool, Vnet, Volume
 from slipway.proxmox.task_answers import EMPTY_LOG, LogLine, Task, TaskStatus
 from slipway.proxmox.upid import Upid
 from slipway.proxmox.wire import Params
@@ -87,6 +87,14 @@ class ProxmoxApi(StorageCalls):
         """Return a node's bridges. A creation takes a bridge that does not exist; only the start fails."""
         bridges = await self._every(Bridge, "nodes", node, "network", params={"type": "any_bridge"})
         return tuple(bridge for bridge in bridges if bridge.type in _BRIDGE_TYPES)
+
+    async def vnets(self) -> tuple[Vnet, ...]:
+        """Return the vnets that the asker may audit: none on a cluster without SDN."""
+        return await self._every(Vnet, "cluster", "sdn", "vnets")
+
+    async def pci_devices(self, node: str) -> tuple[PciDevice, ...]:
+        """Return a node's PCI devices without memory, bridges and processors; needs `Sys.Audit` on `/`."""
+        return await self._every(PciDevice, "nodes", node, "hardware", "pci")
 
     async def is_free(self, vmid: int) -> bool:
         """Return whether nothing in the cluster has a VMID, VMs included.
@@ -174,6 +182,10 @@ class ProxmoxApi(StorageCalls):
         """Return a node's tasks, newest first, at most 500; `source` is `active`, `archive` or `all`."""
         params: Params = {"vmid": vmid, "typefilter": typefilter, "source": source, "limit": 500}
         return await self._every(Task, "nodes", node, "tasks", params=params)
+
+    async def cluster_tasks(self) -> tuple[Task, ...]:
+        """Return the latest tasks of all nodes: all that run, and 25 that have ended of each (PVE 9.2)."""
+        return await self._every(Task, "cluster", "tasks")
 
     async def task_status(self, upid: Upid) -> TaskStatus:
         """Return where a task stands; raise `TaskMissing` if the node knows none."""

@@ -1,4 +1,4 @@
-"""Proxmox's answers about volumes, snapshots, templates and certificates, as frozen values.
+"""Proxmox's answers about volumes, snapshots, templates, certificates, vnets and hardware, as frozen values.
 
 The rest is in `answers`.
 """
@@ -68,6 +68,34 @@ class Pool(Answer):
     """A pool of guests and storages."""
 
     poolid: str
+
+
+class Vnet(Answer):
+    """A virtual network of the cluster's SDN; its name is that of a bridge on each node of its zone."""
+
+    name: str = Field(alias="vnet")
+    zone: str | None = None
+    tag: Whole | None = None
+    alias: str | None = None
+    vlanaware: Flag = False
+
+
+class PciDevice(Answer):
+    """A PCI device of a node."""
+
+    id: str
+    """`0000:00:02.0`."""
+    device_class: str = Field(alias="class", default="")
+    """`0x030000`: the first two digits are 03 for what draws pictures or computes like it."""
+    vendor_name: str = ""
+    device_name: str = ""
+    vendor: str = ""
+    device: str = ""
+
+    @property
+    def is_gpu(self) -> bool:
+        """Whether it is a display controller."""
+        return self.device_class.removeprefix("0x").startswith("03")
 
 
 class PendingRow(Answer):

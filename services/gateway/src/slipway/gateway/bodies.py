@@ -252,12 +252,34 @@ class ClusterAccessBody(_Body):
     ssh: SshLoginBody = SshLoginBody()
 
 
+class ResumeBody(_Body):
+    """How a paused installation goes on."""
+
+    hash: str = Field(max_length=64)
+    """Of the difference that was seen (`GET /api/v1/installation/difference`)."""
+    keep: tuple[Id, ...] = Field(default=(), max_length=1000)
+    """Jobs from before that shall run; all others are cancelled, and touch no host."""
+    despite_unseen: bool = False
+    """Whether to go on though nothing is known of some clusters."""
+
+
 class VmidRangeBody(VmidRange):
     """The VMIDs that Slipway chooses from, both ends included."""
 
     model_config = _STRICT
     first: int = Field(ge=100, le=999_999_999)
     last: int = Field(ge=100, le=999_999_999)
+
+
+class OsTemplateBody(_Body):
+    """An OS template to download."""
+
+    template: str = Field(min_length=1, max_length=255)
+    """Its archive, or the beginning of its name: then the newest for the node's architecture."""
+    node: str | None = Field(default=None, max_length=127)
+    """By default the first that offers it."""
+    storage: str | None = Field(default=None, max_length=127)
+    """By default the node's storage for OS templates with the most free space."""
 
 
 class ClusterLimitsBody(ClusterLimits):

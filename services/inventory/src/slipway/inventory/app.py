@@ -1,5 +1,6 @@
 """Assembles inventory: the only module that knows all the others."""
 
+from functools import partial
 from pathlib import Path
 
 from slipway.contracts import (
@@ -13,7 +14,9 @@ from slipway.contracts import (
     connections,
     containers,
     dead_letters,
+    form_facts,
     guests,
+    installation,
     job_logs,
     jobs,
     plans,
@@ -22,6 +25,7 @@ from slipway.inventory.acceptance import Acceptance
 from slipway.inventory.audit import AuditStore
 from slipway.inventory.batches.use_cases import BatchRequests
 from slipway.inventory.clusters.connect import ClusterConnector
+from slipway.inventory.clusters.fact_handlers import FactHandlers
 from slipway.inventory.clusters.handlers import ClusterHandlers
 from slipway.inventory.clusters.identity import ClusterIdentities
 from slipway.inventory.clusters.settings import ClusterSettingsHandlers
@@ -35,8 +39,13 @@ from slipway.inventory.containers.pages import ContainerPages
 from slipway.inventory.containers.removal import ContainerRemovalStore
 from slipway.inventory.containers.store import ContainerStore
 from slipway.inventory.dead_letters import DeadLetterHandlers
+from slipway.inventory.installation.gate import Gate
+from slipway.inventory.installation.handlers import InstallationHandlers
+from slipway.inventory.installation.second_copy import SecondCopy
+from slipway.inventory.installation.store import COMMANDS_MAY_LEAVE
 from slipway.inventory.job_logs.archive import JobLogArchiver
 from slipway.inventory.job_logs.store import JobLogStore
+from slipway.inventory.jobs.downloads import Downloads
 from slipway.inventory.jobs.enqueuer import JobEnqueuer
 from slipway.inventory.jobs.handlers import JobHandlers
 from slipway.inventory.jobs.plans import PlanHandlers
@@ -71,18 +80,22 @@ def build() -> Service:
     tables = Database(settings)
     secret_broker = SecretBroker(Sealer(settings), Vault(KeyRing.from_file(settings.key_ring_file)))
     limits = Limits(jobs=settings.node_jobs, creations=settings.node_creations)
-    looks = Looks(bus)
-    own = mac_addresses()
-    host_check = register(bus, tables, secret_broker, limits, looks=looks, own_addresses=own)
+    gate, own = Gate(tables), mac_addresses()
+    second_copy = SecondCopy(UnitOfWork(tables, JobEnqueuer(Queue(limits))), gate)
+    looks = Looks(bus, second_copy.note)
+    host_check = register(bus, tables, secret_broker, limits, looks=looks, own_addresses=own, gate=gate)
     service = Service("inventory", settings, bus)
-    service.ping("postgres", tables.ping)
-    service.background("outbox", Outbox(tables, bus).run)
+    # Asks the database whether it answers, and whether Slipway is paused.
+    service.ping("postgres", gate.load)
+    service.background("outbox", Outbox(tables, bus, commands_while=COMMANDS_MAY_LEAVE).run)
     service.background("logs", JobLogArchiver(bus, JobLogStore(tables)).run)
     old = Retention(RetentionStore(tables), jobs=settings.job_retention, audit=settings.audit_retention)
-    service.background("retention", old.run)
+    service.background("retention", partial(old.run, gate.is_paused))
     service.background("resealing", Resealing(tables, secret_broker.vault).run)
     service.background("forgotten", host_check.run)
     service.background("looks", looks.run)
+    service.background("second copy", second_copy.run)
+    service.report_shortages(gate.shortages)
     service.on_stop(tables.dispose)
     return service
 
@@ -95,6 +108,7 @@ def register(
     *,
     looks: Looks,
     own_addresses: frozenset[str] = frozenset(),
+    gate: Gate | None = None,
 ) -> HostCheck:
     """Register which handler answers which subject; return what looks for forgotten containers.
 
@@ -102,6 +116,12 @@ def register(
     """
     queue = Queue(limits)
     unit = UnitOfWork(tables, JobEnqueuer(queue, bus.refuse_new_work, own_addresses))
+    gate = gate or Gate(tables)
+    bus.guard(gate.refuse_while_paused)
+    of_installation = InstallationHandlers(database=tables, unit=unit, looks=looks, gate=gate)
+    bus.answer(installation.GetInstallation, of_installation.get)
+    bus.answer(installation.PlanResume, of_installation.plan)
+    bus.answer(installation.ResumeInstallation, of_installation.resume)
     cluster_store, container_store = ClusterStore(tables), ContainerStore(tables)
     job_views = JobViews(tables, queue)
     records = Records(bus, unit)
@@ -153,6 +173,7 @@ def register(
     )
     of_settings = ClusterSettingsHandlers(unit=unit, store=cluster_store)
     _answer_about_clusters(bus, of_clusters)
+    _answer_about_facts(bus, FactHandlers(database=tables, unit=unit, store=cluster_store, looks=looks))
     bus.answer(cluster_settings.GetClusterLimits, of_settings.limits)
     bus.answer(cluster_settings.SetClusterLimits, of_settings.set_limits)
     bus.answer(cluster_settings.GetSiteDefaults, of_settings.defaults)
@@ -160,6 +181,8 @@ def register(
     _answer_about_containers(bus, of_containers)
     bus.answer(containers.CreateContainer, acceptance.handler("container.create", creations.propose))
     bus.answer(containers.DeleteContainer, acceptance.handler("container.delete", requests.propose_deletion))
+    downloads = Downloads(cluster_store)
+    bus.answer(form_facts.DownloadOsTemplate, acceptance.handler("os-template.download", downloads.propose))
     _answer_about_jobs(bus, of_jobs)
     bus.answer(jobs.ListJobs, job_views.list)
     bus.answer(jobs.RetryJob, acceptance.handler("job.retry", requests.propose_retry))
@@ -195,6 +218,13 @@ def _answer_about_clusters(bus: Bus, handlers: ClusterHandlers) -> None:
     bus.answer(clusters.ConfirmHostKey, handlers.confirm)
     bus.answer(clusters.ChangeClusterAccess, handlers.change_access)
     bus.consume(cluster_facts.NodeObserved, handlers.node_observed, durable="inventory-nodes")
+
+
+def _answer_about_facts(bus: Bus, handlers: FactHandlers) -> None:
+    bus.answer(form_facts.GetFormFacts, handlers.facts)
+    bus.answer(form_facts.GetNextVmid, handlers.next_vmid)
+    bus.answer(form_facts.CheckAvailability, handlers.check)
+    bus.answer(form_facts.RequestFacts, handlers.request)
 
 
 def _answer_about_containers(bus: Bus, handlers: ContainerHandlers) -> None:

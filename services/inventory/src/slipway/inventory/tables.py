@@ -22,8 +22,10 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.values import JobState
+from slipway.runtime.database.tables import outbox_table
 
 metadata = MetaData()
+outbox = outbox_table(metadata)
 
 ACTIVE = (JobState.QUEUED, JobState.RUNNING)
 """States of a job that waits or runs."""
@@ -271,4 +273,17 @@ idempotency = Table(
     Column("digest", Text, nullable=False, comment="of the request without its secrets"),
     Column("reply", JSONB, nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
+)
+
+installation = Table(
+    "installation",
+    metadata,
+    Column("id", Text, primary_key=True, comment="there is one row"),
+    Column("generation", Integer, nullable=False, comment="rises with each restore"),
+    Column("state", Text, nullable=False),
+    Column("since", DateTime(timezone=True), nullable=False),
+    Column("cause", Text, comment="why it is paused; null if it is not"),
+    Column("reason", Text, comment="the same for people"),
+    Column("backup_at", DateTime(timezone=True), comment="when the backup was made that it came from"),
+    Column("baseline", JSONB, comment="containers as they were stored when the pause began, by id"),
 )

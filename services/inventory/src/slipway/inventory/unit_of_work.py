@@ -124,7 +124,8 @@ class UnitOfWork:
 
 def _acceptance_of(command: RunJob) -> AuditNote:
     action = "job.retry" if command.retry_of else str(command.kind)
-    target, details = command.target.container, {"job": command.job}
+    place, details = f"{command.target.cluster_name}/{command.target.node}", {"job": command.job}
+    target = command.target.container if command.kind.has_container else place
     return AuditNote(action=action, target=target, outcome="accepted", details=details)
 
 

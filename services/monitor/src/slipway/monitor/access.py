@@ -49,6 +49,8 @@ _NEEDED_TO_CREATE = frozenset(
 """Privileges without which no container could be made; on which path is the operator's choice."""
 _NEEDED_PATHS = ("/", "/vms", "/storage")
 """Below tier full; networks and pools that can't be read are only not listed."""
+OWN = "slipway"
+"""How the users begin that are made for Slipway; another one's token may be used by others too."""
 SCAN = timedelta(seconds=3)
 """How long a cluster may take to show its certificate."""
 _OUTDATED = (AccessRefused, CertificateMismatch, HostKeyMismatch, NotFound)
@@ -97,6 +99,12 @@ class ClusterConnections:
         api = access.api
         asker = f"the token {api.token_id}" if api.token_id else f"the user {api.username}"
         return Subject(name=name, endpoint=api.endpoint, asker=asker, pinned=api.tls_fingerprint)
+
+    def own_token(self, cluster: str) -> str | None:
+        """Return the token that only Slipway uses on a cluster, by its name; None for another one."""
+        access = self._access.get(cluster)
+        token = access.api.token_id if access else None
+        return token if token is not None and token.startswith(OWN) else None
 
     async def diagnose(self, cluster: str, error: SlipwayError) -> Diagnosis | None:
         """Diagnose a cluster by an error; for an unexpected certificate, read which one it shows."""

@@ -49,6 +49,7 @@ def build() -> Service:
     service = Service("monitor", settings, bus)
     service.background("clusters", fleet.run)
     service.background("pace", lambda: fleet.pace.listen(bus))
+    service.background("downloads", fleet.listen)
     service.background("pending", pending.run)
     service.on_stop(discoverer.aclose)
     service.on_stop(clusters.aclose)

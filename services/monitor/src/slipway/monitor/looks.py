@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import Iterable, Mapping
 
-from slipway.contracts.cluster_facts import ClusterLook, NodeLook, VmidRange
+from slipway.contracts.cluster_facts import ClusterLook, NodeLook, OwnTask, VmidRange
 from slipway.contracts.message import Moment
 from slipway.contracts.problems import SlipwayError
 from slipway.contracts.values import Outage
@@ -40,6 +40,8 @@ class Look:
         self._of_facts: dict[str, Diagnosis | None] = {}
         """Diagnoses of the nodes' unanswered questions."""
         self._guests: tuple[VmidRange, ...] = ()
+        self._tasks: tuple[OwnTask, ...] = ()
+        self._tasks_at: Moment | None = None
 
     def resume(self, before: ClusterLook) -> None:
         """Continue from the value that another replica, or an earlier start, wrote last."""
@@ -69,6 +71,11 @@ class Look:
         self._of_health = diagnosis
         self._diagnose()
 
+    def note_tasks(self, tasks: Iterable[OwnTask]) -> None:
+        """Note the tasks that our own token has started."""
+        self._tasks, self._tasks_at = tuple(tasks), clock.now()
+        self.noted.set()
+
     def note_node(self, node: str, *, is_online: bool, diagnosis: Diagnosis | None) -> None:
         """Note whether a node answers."""
         self._of_nodes[node] = diagnosis
@@ -88,12 +95,13 @@ class Look:
         return self._outage is None and all(each.outage is None for each in self._nodes.values())
 
     def note_facts(
-        self, node: str, *, is_online: bool, storages_at: Moment | None, diagnosis: Diagnosis | None
+        self, node: str, *, is_online: bool, parts_at: Mapping[str, Moment], diagnosis: Diagnosis | None
     ) -> None:
-        """Note what of a node is unknown now, and when its storages were read."""
+        """Note what of a node is unknown now, and when each part of its facts was read."""
         self._of_facts[node] = diagnosis
         before = self._nodes.get(node, NodeLook(node=node, is_online=is_online))
-        self._change(before, {"storages_at": storages_at or before.storages_at})
+        times = {**before.parts_at, **parts_at}
+        self._change(before, {"storages_at": times.get("storages", before.storages_at), "parts_at": times})
 
     def drop_nodes(self, stored: Iterable[str]) -> None:
         """Forget all nodes but these."""
@@ -113,6 +121,8 @@ class Look:
             outage=self._outage,
             nodes=tuple(each for _, each in sorted(self.nodes.items())),
             guests=self._guests,
+            tasks_at=self._tasks_at,
+            tasks=self._tasks,
         )
 
     def _diagnose(self) -> Outage | None:

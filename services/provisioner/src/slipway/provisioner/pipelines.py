@@ -23,6 +23,7 @@ from slipway.provisioner.steps import (
     health,
     host_access,
     migrate,
+    os_templates,
     power,
     restore,
     site,
@@ -159,6 +160,11 @@ OTHERS: Mapping[JobKind, tuple[Step[Work], ...]] = MappingProxyType(
             Step(name="unlock.look", act=unlock.look),
             Step(name="unlock.task", act=unlock.unlock, is_cancellable=False),
         ),
+        JobKind.OS_TEMPLATE_DOWNLOAD: (
+            Step(name="os-template.look", act=os_templates.look),
+            _task(name="os-template.task", act=os_templates.download),
+            _look(name="os-template.verify", act=os_templates.verify),
+        ),
         JobKind.MIGRATE: (
             Step(name="migrate.look", act=migrate.look),
             _task(name="migrate.task", act=migrate.move, is_cancellable=False),
@@ -166,7 +172,7 @@ OTHERS: Mapping[JobKind, tuple[Step[Work], ...]] = MappingProxyType(
         ),
     }
 )
-"""Jobs on containers that exist; each looks first, and has percent by steps."""
+"""Jobs on what exists; each looks first, and has percent by steps."""
 
 
 def plan(work: Work) -> tuple[Step[Work], ...]:

@@ -1,6 +1,8 @@
 """Jobs on containers, as the run engine is given them: preparation, pipelines, failure policy, outcome."""
 
+from collections.abc import Mapping
 from datetime import timedelta
+from typing import Any
 
 from slipway.contracts.job_kinds import JobKind
 from slipway.provisioner import pipelines
@@ -28,9 +30,19 @@ def container_workflow(preparation: Preparation, lock_wait: timedelta) -> Workfl
         first=pipelines.first,
         plan=pipelines.plan,
         failure_policy=ContainerFailurePolicy(lock_wait),
-        read_outcome=readback.changes,
+        read_outcome=read_outcome,
         release=Work.release,
-        leaves_container=lambda work: work.command.kind is not JobKind.DELETE,
+        leaves_container=leaves_container,
         deadline_errors=(TaskTimedOut, CommandTimedOut, RunLost),
         transient_facts=TRANSIENT_FACTS,
     )
+
+
+def leaves_container(work: Work) -> bool:
+    """Return whether a run that succeeded leaves a container on the host."""
+    return work.command.kind.has_container and work.command.kind is not JobKind.DELETE
+
+
+async def read_outcome(work: Work) -> Mapping[str, Any]:
+    """Return what the record stores of the job's container at the end; nothing if it has none."""
+    return await readback.changes(work) if work.command.kind.has_container else {}

@@ -30,7 +30,7 @@ jetstream {{
   store_dir: "{folder}"
   max_memory_store: 64MB
   max_file_store: {max_file_store}
-  sync_interval: always
+  sync_interval: {sync_interval}
   limits {{ max_ha_assets: 0 }}
 }}
 {users}
@@ -47,6 +47,8 @@ class NatsOptions:
     """The HTTP monitor's; none without a number."""
     max_file_store: str = field(default_factory=lambda: os.environ.get(STORE_SETTING, "4GB"))
     """The most that streams may take of the disk; what the streams reserve for themselves must fit in."""
+    is_durable: bool = True
+    """Whether a message is on disk when it is acknowledged; only a restore says no, and syncs at its end."""
     users_file: Path | None = None
     """Who may connect and publish what (`topology.identities`); without it anyone may do anything (tests)."""
 
@@ -103,6 +105,7 @@ class EmbeddedNats(EmbeddedServer):
             folder=self._folder,
             monitor=f'http: "127.0.0.1:{monitor}"' if monitor else "",
             max_file_store=self._options.max_file_store,
+            sync_interval="always" if self._options.is_durable else "2m",
             users=users.read_text(encoding="utf-8") if users else "",
         )
 

@@ -57,8 +57,25 @@ class EmbeddedPostgres(EmbeddedServer):
 
     def admin_url_of(self, database: str) -> str:
         """Return the administrator's URL of any database."""
-        password = self._password_file.read_text(encoding="utf-8").strip()
-        return f"postgresql://{ADMIN}:{password}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://{ADMIN}:{self.admin_password}@127.0.0.1:{self.port}/{database}"
+
+    @property
+    def admin_password(self) -> str:
+        """The administrator's password."""
+        return self._password_file.read_text(encoding="utf-8").strip()
+
+    @property
+    def running_port(self) -> int:
+        """The port of the server that runs on these files, as it has written it there.
+
+        Raises:
+            EmbeddedFailure: if none does.
+        """
+        try:
+            lines = (self._cluster / "postmaster.pid").read_text(encoding="utf-8").splitlines()
+            return int(lines[3])
+        except (OSError, IndexError, ValueError) as error:
+            raise EmbeddedFailure(f"no PostgreSQL runs on {self._cluster}") from error
 
     def prepare(self) -> None:
         """Make what it needs to be launched, on the first start the cluster; from any thread."""
@@ -105,9 +122,8 @@ class EmbeddedPostgres(EmbeddedServer):
         draft.rename(self._cluster)
 
     def _psql(self, database: str, statement: str) -> str:
-        password = self._password_file.read_text(encoding="utf-8").strip()
         options = ("-h", "127.0.0.1", "-p", str(self.port), "-U", ADMIN, "-d", database)
-        environment = {"PGPASSWORD": password, **_CONNECT_TIMEOUT}
+        environment = {"PGPASSWORD": self.admin_password, **_CONNECT_TIMEOUT}
         return self._run(self._programs / "psql", *options, "-XtAqc", statement, environment=environment)
 
     def _run(self, *command: str | Path, environment: dict[str, str] | None = None) -> str:

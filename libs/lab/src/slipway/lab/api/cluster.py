@@ -142,58 +142,33 @@ def _node_row(machine: Machine, actor: Actor) -> Row:
     return row | hardware.figures(machine) if may_see else row
 
 
-def networks(call: Call) -> list[Row]:
-    """List the bridges and the network card under them."""
-    kind = call.params.get("type", "")
-    rows = [_bridge(name, cidr, n) for n, (name, cidr) in enumerate(call.machine.guests.bridges().items())]
-    if not call.actor.may(f"/nodes/{call.machine.node}", "Sys.Audit"):
-        rows = [row for row in rows if call.actor.may_any(f"{ZONE}/{row['iface']}", ("SDN.Audit", "SDN.Use"))]
-    card = {"iface": "eth0", "type": "eth", "active": 1, "method": "manual", "method6": "manual"}
-    if kind in ("bridge", "any_bridge", "any_local_bridge", "include_sdn"):
-        return rows
-    cards = [card | {"families": ["inet"], "priority": 3}]
-    return {"": [*rows, *cards], "eth": cards}.get(kind, [])
-
-
-def _bridge(name: str, cidr: str, number: int) -> Row:
-    address, _, prefix = cidr.partition("/")
-    return {
-        "iface": name,
-        "type": "bridge",
-        "active": 1,
-        "autostart": 1,
-        "families": ["inet"],
-        "method": "static",
-        "method6": "manual",
-        "address": address,
-        "netmask": prefix,
-        "cidr": cidr,
-        "gateway": address,
-        "bridge_ports": "eth0",
-        "bridge_stp": "off",
-        "bridge_fd": "0",
-        "priority": 4 + number,
-    }
-
-
 def download(call: Call) -> str:
     """Download an OS template; in the lab it is made from the archive of its guests."""
     machine, name, storage = call.machine, call.params["template"], call.params["storage"]
     if name not in (one["template"] for one in templates.appliances()):
         raise bad_parameters({"template": "no such template"})
-    if storage != TEMPLATE_STORAGE:
-        raise Refused(f"storage '{storage}' does not support content type 'vztmpl'")
+    configured = machine.storages.get(storage)
+    if not configured.is_enabled:
+        raise Refused(f"storage '{storage}' is disabled")
+    if "vztmpl" not in configured.content or storage != TEMPLATE_STORAGE:
+        raise Refused(f"storage '{storage}' does not support templates")
 
     source, target = f"{templates.SOURCE}/{name}", f"{HOST_CACHE}/{name}"
 
     async def body(work: Work) -> None:
         work.log(f"downloading {source} to {target}")
+        archive = machine.storages.offered()[0]
+        progress = templates.wget_lines(archive.stat().st_size)
+        for line in progress[: len(progress) // 2]:
+            work.log(line)
         await machine.faults.at_task("middle", work)
-        machine.storages.download(name, machine.storages.offered()[0])
+        for line in progress[len(progress) // 2 :]:
+            work.log(line)
+        machine.storages.download(name, archive)
         work.log("calculating checksum...OK, checksum verified")
         work.log(f"download of '{source}' to '{target}' finished")
 
-    return machine.tasks.start("download", name, call.actor.name, body)
+    return machine.tasks.start("download", "", call.actor.name, body)
 
 
 def clock(call: Call) -> Row:
@@ -203,7 +178,7 @@ def clock(call: Call) -> Row:
 
 
 _OF_NODE = (
-    *("aplinfo", "certificates", "dns", "lxc", "network", "qemu", "rrddata", "status", "storage"),
+    *("aplinfo", "certificates", "dns", "hardware", "lxc", "network", "qemu", "rrddata", "status", "storage"),
     *("tasks", "time", "version", "vzdump"),
 )
 ROUTES: Routes = {
@@ -222,7 +197,6 @@ ROUTES: Routes = {
     "GET /nodes/{node}/certificates": index("acme", "info", "custom"),
     "GET /nodes/{node}/certificates/info": Route(handler=lambda call: call.machine.certificates.shown()),
     "GET /nodes/{node}/dns": on_node(lambda call: {"dns1": call.machine.address}),
-    "GET /nodes/{node}/network": Route(handler=networks),
     "GET /nodes/{node}/status": on_node(lambda call: hardware.status(call.machine)),
     "GET /nodes/{node}/version": Route(handler=access.version),
     "GET /nodes/{node}/time": on_node(clock),

@@ -7,6 +7,7 @@ from slipway.lab.api import (
     backups,
     cluster,
     containers,
+    network,
     pools,
     snapshots,
     storage,
@@ -16,5 +17,17 @@ from slipway.lab.api import (
 )
 from slipway.lab.api.call import Route
 
-_MODULES = (access, cluster, storage, tasks, containers, snapshots, backups, volumes, pools, surroundings)
+_MODULES = (
+    access,
+    cluster,
+    network,
+    storage,
+    tasks,
+    containers,
+    snapshots,
+    backups,
+    volumes,
+    pools,
+    surroundings,
+)
 ROUTES: Mapping[str, Route] = {call: route for module in _MODULES for call, route in module.ROUTES.items()}

@@ -128,6 +128,15 @@ def machines(call: Call) -> list[Row]:
     return [dict(row) for row in mine if call.actor.may(f"/vms/{row['vmid']}", "VM.Audit")]
 
 
+def pci(call: Call) -> list[Row]:
+    """List PCI devices without those of the classes that are left out."""
+    left_out = call.params.get("pci-class-blacklist", "05;06;0b").split(";")
+    rows = [row for row in hardware.PCI if row["class"].removeprefix("0x")[:2] not in left_out]
+    if call.params.get("verbose", "1") == "1":
+        return [dict(row) for row in rows]
+    return [{"id": row["id"]} for row in rows]
+
+
 def console(call: Call) -> None:
     """Refuse a console in the words of a node whose terminal does not come up."""
     call.machine.configs.get(call.vmid)
@@ -149,8 +158,11 @@ ROUTES: Routes = {
     "GET /cluster/ha/resources": on_cluster(ha_resources),
     "GET /cluster/ha/resources/{sid}": on_cluster(ha_resource),
     "GET /cluster/log": Route(handler=log),
-    "GET /cluster/sdn/zones": Route(handler=lambda _call: []),
     "GET /nodes/{node}/capabilities/qemu/cpu": Route(handler=lambda _call: list(_PROCESSORS)),
+    "GET /nodes/{node}/hardware": index("pci", "usb", key="type"),
+    "GET /nodes/{node}/hardware/pci": Route(
+        handler=pci, path="/", rights=("Sys.Audit", "Sys.Modify"), any_right=True
+    ),
     "GET /nodes/{node}/qemu": Route(handler=machines),
     "GET /nodes/{node}/rrddata": on_node(averages),
     f"POST {GUEST}/termproxy": on_guest(console, "VM.Console"),

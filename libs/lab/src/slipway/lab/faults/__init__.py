@@ -217,6 +217,17 @@ class HaManaged(State):
     """What the manager says: `error`, `fence`, `disabled`; None as the guest is: `started`, `stopped`."""
 
 
+class SdnVnet(State):
+    """Show a vnet of the cluster's SDN until it is removed; no fault, but the lab takes no zones."""
+
+    kind: Literal["sdn-vnet"] = "sdn-vnet"
+    vnet: str
+    zone: str = "lab"
+    tag: int | None = None
+    is_vlan_aware: bool = False
+    alias: str | None = None
+
+
 class SshDropped(CommandFault):
     """Cut a connection after so many bytes of a command's output, or every connection at once."""
 

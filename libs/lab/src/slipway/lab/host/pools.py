@@ -50,12 +50,18 @@ class Pools:
         """Make an empty one."""
         if poolid in self._pools:
             raise Refused(f"create pool failed: pool '{poolid}' already exists")
+        parent = poolid.rpartition("/")[0]
+        if parent and parent not in self._pools:
+            raise Refused(f"create pool failed: parent '{parent}' of pool '{poolid}' does not exist")
         self._pools[poolid] = Pool(poolid=poolid, comment=comment)
         self._save()
 
     def remove(self, poolid: str) -> None:
         """Remove an empty one."""
         pool = self.get(poolid)
+        below = next((one for one in sorted(self._pools) if one.startswith(f"{poolid}/")), None)
+        if below is not None:
+            raise Refused(f"delete pool failed: pool '{poolid}' is not empty (contains pool '{below}')")
         if pool.vmids or pool.storages:
             kind = "contains VMs" if pool.vmids else "contains storage"
             raise Refused(f"delete pool failed: pool '{poolid}' is not empty ({kind})")

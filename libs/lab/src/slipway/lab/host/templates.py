@@ -87,6 +87,19 @@ def image_path(storage: Storage, volume: Volume) -> str:
     return f"{storage.path}/images/{name}" if storage.type in FOLDERS else f"/dev/pve/{name}"
 
 
+def wget_lines(size_bytes: int) -> list[str]:
+    """Return what wget writes of a download, as far as it is read: its size, and how far it is."""
+    kib = max(1, size_bytes // 1024)
+    lines = [
+        "HTTP request sent, awaiting response... 200 OK",
+        f"Length: {size_bytes} [application/octet-stream]",
+    ]
+    for percent in (25, 50, 75):
+        at = kib * (percent - 25) // 100
+        lines.append(f"{at:6d}K ........ ........ ........ ........ {percent:2d}%  112M 0s")
+    return [*lines, f"{kib * 75 // 100:6d}K ........ ........ ........         100%  112M=0.1s"]
+
+
 def appliances() -> list[dict[str, str]]:
     """List what can be downloaded, as `aplinfo` shows it."""
     return [_appliance(*one) for one in APPLIANCES]

@@ -4,7 +4,7 @@ Theory of operation. The command is a real program, on the pretend host: a shell
 whose root is the folder `host` of the lab's data, over the machine's `/usr`. Programs of the lab are small
 scripts there (`/usr/sbin/pct`): they write down how they were called, and when the command has ended the lab
 runs that call with the session's streams, as if the command had executed it. Pools stand in
-`/etc/pve/user.cfg`, as on a real node.
+`/etc/pve/user.cfg` and containers in `/etc/pve/lxc`, as on a real node.
 
 Guarantees: nothing of the machine but its `/usr` is seen, and nothing of that can be changed.
 Non-guarantees: only a call at the command's end has the session's input. (Scripts of root's own have
@@ -103,6 +103,7 @@ class ForcedCommands:
         """Run a forced command, and what it executes at its end; give the exit code."""
         host = self._machine.folder / FOLDER
         self._write_pools(host)
+        self._write_configs(host)
         asked = {} if original is None else {"SSH_ORIGINAL_COMMAND": original}
         done = await execute(host, self._machine.node, ["/bin/sh", "-c", command], environment=asked)
         await streams.out(done.out)
@@ -120,6 +121,18 @@ class ForcedCommands:
         after = [*(line for line in before if not line.startswith("pool:")), *lines]
         if after != before:
             config.write_text("".join(f"{line}\n" for line in after))
+
+    def _write_configs(self, host: Path) -> None:
+        """Write the configs of this node's containers where `pmxcfs` shows them."""
+        folder = host / "etc/pve/lxc"
+        folder.mkdir(parents=True, exist_ok=True)
+        configs = self._machine.configs
+        texts = {f"{vmid}.conf": configs.get(vmid) for vmid in configs.vmids()}
+        for path in folder.iterdir():
+            if path.name not in texts:
+                path.unlink()
+        for name, config in texts.items():
+            (folder / name).write_text("".join(f"{key}: {value}\n" for key, value in config.items()))
 
 
 async def execute(

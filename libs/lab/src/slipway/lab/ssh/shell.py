@@ -8,7 +8,7 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 
 from slipway.lab.host.machine import Machine
-from slipway.lab.ssh import paths
+from slipway.lab.ssh import files, paths
 from slipway.lab.ssh.pct import Pct
 from slipway.lab.ssh.streams import Redirected, Streams
 from slipway.lab.ssh.words import BadLine, Command, parse
@@ -35,6 +35,9 @@ class Shell:
             "hostname": self._hostname,
             "realpath": self._realpath,
             "command": self._command,
+            "cat": self._cat,
+            "find": self._find,
+            "lsusb": _lsusb,
             "env": self._env,
             "sh": self._sh,
             "bash": self._sh,
@@ -92,6 +95,12 @@ class Shell:
     async def _realpath(self, arguments: Sequence[str], streams: Streams) -> int:
         return await paths.realpath(self._machine.folder / paths.FOLDER, arguments, streams)
 
+    async def _cat(self, arguments: Sequence[str], streams: Streams) -> int:
+        return await files.cat(self._machine, arguments, streams)
+
+    async def _find(self, arguments: Sequence[str], streams: Streams) -> int:
+        return await files.find(self._machine, arguments, streams)
+
     async def _hostname(self, _arguments: Sequence[str], streams: Streams) -> int:
         await streams.out(f"{self._machine.node}\n".encode())
         return 0
@@ -116,6 +125,10 @@ async def _printf(arguments: Sequence[str], streams: Streams) -> int:
         text = text.replace("%s", word, 1)
     await streams.out(text.encode())
     return 0
+
+
+async def _lsusb(_arguments: Sequence[str], streams: Streams) -> int:
+    return await files.lsusb(streams)
 
 
 async def _true(_arguments: Sequence[str], _streams: Streams) -> int:

@@ -10,7 +10,7 @@ can't be finished in time is handed over at once.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
@@ -72,6 +72,7 @@ class Bus:
             settings, service=service, closed=self._on_closed, reconnected=self._on_reconnected
         )
         self._answered: list[AnsweredSubject[Any]] = []
+        self._guards: list[Callable[[Query[Any]], Awaitable[None]]] = []
         self._consumers: dict[str, Consumer] = {}
         self._pullers: list[tuple[asyncio.Lock, Any]] = []
         """The subscriber of each slot, and the lock that it shares with the others of its consumer."""
@@ -100,12 +101,18 @@ class Bus:
         """The raw client; for the relay, runs, buckets and the topology."""
         return self._broker.connection
 
+    def guard(self, check: Callable[[Query[Any]], Awaitable[None]]) -> None:
+        """Have a check look at every query before its handler does; it raises to refuse one."""
+        self._guards.append(check)
+
     def answer(self, kind: type[QueryT], handler: QueryHandler[QueryT]) -> None:
         """Answer a query, together with all other replicas of this service."""
 
-        def heard(query: QueryT, call: Call) -> Awaitable[Value | bytes]:
+        async def heard(query: QueryT, call: Call) -> Value | bytes:
             self._heard = Deadline(HEARD_SECONDS)
-            return handler(query, call)
+            for check in self._guards:
+                await check(query)
+            return await handler(query, call)
 
         self._answered.append(AnsweredSubject(kind, heard, service=self.service, broker=self._broker))
 

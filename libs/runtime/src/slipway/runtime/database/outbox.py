@@ -66,7 +66,9 @@ _ADDED = (
 )
 _ADD = select(func.pg_notify(literal("outbox_", Text) + func.current_schema(), "")).add_cte(_ADDED)
 _NEXT = """with sent as (delete from outbox where id = any($1::bigint[]))
-    select id, subject, payload, headers from outbox where id <> all($1::bigint[]) order by id limit $2
+    select id, subject, payload, headers from outbox
+    where id <> all($1::bigint[]) and (subject not like 'slipway.v1.command.%' or {commands_while})
+    order by id limit $2
 """
 _DELETE = "delete from outbox where id = any($1::bigint[])"
 _LOCK = "select pg_try_advisory_lock(hashtext('outbox ' || current_schema()))"
@@ -130,8 +132,16 @@ class _Row:
 class Outbox:
     """The relay from the outbox to the bus; run it in the background of every replica."""
 
-    def __init__(self, database: Database, bus: Bus) -> None:
+    def __init__(self, database: Database, bus: Bus, *, commands_while: str = "true") -> None:
+        """Prepare.
+
+        Args:
+            database: whose outbox.
+            bus: where the messages go.
+            commands_while: a condition in SQL: while it is false, commands stay and events leave.
+        """
         self._database = database
+        self._next_rows = _NEXT.format(commands_while=commands_while)
         self._bus = bus
         self._wake = asyncio.Event()
         self._sent: list[int] = []
@@ -177,7 +187,7 @@ class Outbox:
 
     async def _next(self, connection: "asyncpg.Connection[Any]") -> Sequence[_Row]:
         """Delete what was sent, and return what follows."""
-        records = await connection.fetch(_NEXT, self._sent, BATCH)
+        records = await connection.fetch(self._next_rows, self._sent, BATCH)
         metrics.outbox_waiting.set(len(records))
         return [
             _Row(row["id"], row["subject"], row["payload"], json.loads(row["headers"])) for row in records

@@ -91,6 +91,7 @@ def _subscribed_by(service: str) -> Iterable[str]:
         yield f"{LIVE_PREFIX}slipway.v1.event.cluster.*.removed"
     if service == "monitor":
         yield f"{LIVE_PREFIX}slipway.v1.state.job.*"
+        yield f"{LIVE_PREFIX}slipway.v1.event.cluster.*.facts-requested"
     if service == "inventory":
         yield f"$KV.{LOOKS}.*"
 

@@ -142,6 +142,9 @@ async def _apply_consumer(bus: JetStreamContext, stream: str, declared: Consumer
     except NotFoundError:
         await bus.add_consumer(stream, declared)
         return Change(kind="consumer", name=name, done="created")
+    # Where it began is settled when it is made; one that was restored began where its database stood.
+    declared.deliver_policy = info.config.deliver_policy
+    declared.opt_start_seq = info.config.opt_start_seq
     different = differences(declared.as_dict(), info.config.as_dict())
     if not different:
         return None

@@ -12,11 +12,13 @@ from slipway.gateway.clients import Inventory
 from slipway.gateway.http import problems
 from slipway.gateway.http.answers import answer
 from slipway.gateway.http.audit import audit
+from slipway.gateway.http.cluster_facts import cluster_facts
 from slipway.gateway.http.cluster_settings import cluster_settings
 from slipway.gateway.http.clusters import clusters
 from slipway.gateway.http.containers import containers
 from slipway.gateway.http.dead_letters import dead_letters
 from slipway.gateway.http.host_state import host_state
+from slipway.gateway.http.installation import installation
 from slipway.gateway.http.jobs import jobs
 from slipway.gateway.http.session import session
 from slipway.gateway.http.templates import templates
@@ -37,6 +39,7 @@ _KEYED = (
     ("/jobs", "post"),
     ("/jobs/{job}/retry", "post"),
     ("/clusters", "post"),
+    ("/clusters/{cluster}/os-templates", "post"),
     ("/clusters/{cluster}", "delete"),
 )
 """Requests that make something new each time; all others may be sent twice as they are."""
@@ -85,10 +88,12 @@ def build_api(bus: Bus, inventory: Inventory, auth: Auth, *, path: str) -> FastA
         host_state(bus),
         jobs(bus),
         clusters(bus, inventory),
+        cluster_facts(bus),
         cluster_settings(bus),
         templates(bus),
         audit(bus),
         dead_letters(bus),
+        installation(bus),
         session(auth),
         _version(),
     )

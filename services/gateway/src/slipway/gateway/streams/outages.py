@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from slipway.contracts.health import HEALTH_OF, Health
+from slipway.contracts.health import HEALTH_OF, GetInventoryHealth, Health
 from slipway.contracts.message import Query
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.errors import problem_of
@@ -35,6 +35,8 @@ ASKER_WAITS_SECONDS = 2.5
 OTHERS_SECONDS = PING_SECONDS + 1.5
 """A service that waits for a part of its own answers after as long as it waits itself, and says which."""
 BUS = "bus"
+PAUSED = "installation.paused"
+"""Under which inventory says that Slipway changes nothing now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ class Outages:
         self._own = own
         self._publish = publish
         self._away: dict[str, Outage] = {}
+        self._pause: str | None = None
+        """Why the installation is paused, as inventory says."""
         self._looking: asyncio.Task[None] | None = None
         self._has_begun = False
         self._fresh = Deadline(-1.0)
@@ -104,16 +108,19 @@ class Outages:
         self._fresh = Deadline(FRESH_SECONDS)
 
     def shortages(self) -> Mapping[str, str]:
-        """Return the other services that are away, which readiness does not check itself."""
-        return {
+        """Return the other services that are away, which readiness does not check itself, and a pause."""
+        away = {
             name: f"{each.message} (since {each.since:%H:%M:%S} UTC)"
             for name, each in self._away.items()
             if name not in self._own
         }
+        return away if self._pause is None else {**away, PAUSED: self._pause}
 
     async def _health(self, query: Query[Health]) -> str | None:
-        missing = (await self._bus.ask(query)).missing
-        return "; ".join(f"{name}: {why}" for name, why in missing.items()) or None
+        health = await self._bus.ask(query)
+        if isinstance(query, GetInventoryHealth):
+            self._pause = health.degraded.get(PAUSED)
+        return "; ".join(f"{name}: {why}" for name, why in health.missing.items()) or None
 
     def _take(self, reasons: Mapping[str, str]) -> None:
         at, before = now(), self._away

@@ -81,6 +81,7 @@ import { ROOT } from "./dom.js";
  * @property {number} vmid
  * @property {string} hostname
  * @property {string | null} [cluster] its name
+ * @property {Record<string, any>} [args]
  * @property {string | null} [items_kind] of a batch, whose container, vmid, hostname and cluster are null
  * @property {Record<string, number> | null} [counts] of a batch
  * @property {string | null} [parent]

@@ -120,7 +120,8 @@ export function kindWords(kind) {
  * @returns {string}
  */
 export function jobTitle(job) {
-  return job.kind === "batch"
-    ? `${kindWords(job.items_kind ?? "")} ${job.counts?.total ?? 0} containers`
-    : `${kindWords(job.kind)} ${job.hostname}`;
+  if (job.kind === "batch") {
+    return `${kindWords(job.items_kind ?? "")} ${job.counts?.total ?? 0} containers`;
+  }
+  return `${kindWords(job.kind)} ${job.hostname ?? job.args?.template ?? ""}`;
 }

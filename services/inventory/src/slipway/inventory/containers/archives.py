@@ -11,6 +11,7 @@ from slipway.contracts.cluster_facts import NodeFacts
 from slipway.contracts.problems import Invalid
 from slipway.inventory.faults import at
 
+_MOST_NAMED = 20
 DEFAULT_ARCHITECTURE = "amd64"
 """Taken for a node that does not tell its own; Proxmox's default as well (official schema, `arch`)."""
 _NAMES = {
@@ -40,7 +41,7 @@ class OsTemplateNotFound(Invalid):
 
 
 @dataclass(frozen=True, slots=True)
-class _Archive:
+class Archive:
     """What an archive's name says."""
 
     source: str
@@ -48,6 +49,7 @@ class _Archive:
 
     @property
     def name(self) -> str:
+        """Its file name."""
         return self.source.rpartition("/")[2]
 
     @property
@@ -58,10 +60,12 @@ class _Archive:
 
     @property
     def package(self) -> str:
+        """`debian-12-standard`."""
         return self._without_architecture.partition("_")[0]
 
     @property
     def version(self) -> str:
+        """`12.7-1`; empty if its name has none."""
         return self._without_architecture.partition("_")[2]
 
     def ends_a_number(self, beginning: str) -> bool:
@@ -95,7 +99,7 @@ def choose(requested: str, node: NodeFacts, *, architecture: str | None = None) 
         raise _not_found(requested, node, others=())
     wanted = architecture or node.architecture or DEFAULT_ARCHITECTURE
     there, remote = (
-        [each for each in map(_Archive, sources) if each.name.startswith(requested)]
+        [each for each in map(Archive, sources) if each.name.startswith(requested)]
         for sources in (node.os_templates, node.appliances)
     )
     for archives in (there, remote):
@@ -105,13 +109,31 @@ def choose(requested: str, node: NodeFacts, *, architecture: str | None = None) 
     raise _not_found(requested, node, others=[*there, *remote], wanted=wanted)
 
 
+def choose_download(requested: str, node: NodeFacts) -> str:
+    """Choose an archive that a node can download, by the start of its name, as `choose` does.
+
+    Raises:
+        OsTemplateNotFound: names the field `template`.
+    """
+    offering = node.model_copy(update={"os_templates": ()})
+    try:
+        return choose(requested, offering)
+    except OsTemplateNotFound as error:
+        names = ", ".join(node.appliances[:_MOST_NAMED]) or "nothing; `pveam update` on the node asks anew"
+        more = ", ..." if len(node.appliances) > _MOST_NAMED else ""
+        message = (
+            f"Node {node.node} offers no OS template {requested!r} for download. It offers: {names}{more}."
+        )
+        raise at("template", OsTemplateNotFound, message) from error
+
+
 def debian_order(version: str) -> tuple[Pieces, Pieces]:
     """Return what sorts versions as dpkg does: numbers as numbers, `~` before the end (deb-version(7))."""
     upstream, dash, revision = version.rpartition("-")
     return (_pieces(upstream), _pieces(revision)) if dash else (_pieces(version), _pieces(""))
 
 
-def _rank(archive: _Archive, requested: str) -> tuple[object, ...]:
+def _rank(archive: Archive, requested: str) -> tuple[object, ...]:
     is_exact = archive.package == requested
     # One that names its architecture is surely of the right one.
     is_sure = archive.architecture is not None
@@ -138,10 +160,18 @@ def _weight(character: str) -> int:
 
 
 def _not_found(
-    requested: str, node: NodeFacts, *, others: "list[_Archive] | tuple[()]", wanted: str = ""
+    requested: str, node: NodeFacts, *, others: "list[Archive] | tuple[()]", wanted: str = ""
 ) -> OsTemplateNotFound:
     available = ", ".join(sorted(node.os_templates)) or "none"
     message = f"Node {node.node} has no OS template {requested!r} and offers none for download."
+    name = requested.rpartition("/")[2]
+    if ":" in requested and name in node.appliances:
+        storage = requested.partition(":")[0]
+        message = (
+            f"Node {node.node} does not have {requested!r}, but can download it: "
+            f"`slipway os-template download {name} --node {node.node} --storage {storage}`; or give just its "
+            "name, and the creation downloads it."
+        )
     if others:
         names = ", ".join(sorted({each.name for each in others}))
         message = (

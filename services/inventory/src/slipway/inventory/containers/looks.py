@@ -5,6 +5,7 @@ one that stays away is itself an outage.
 """
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -35,8 +36,9 @@ class Document(Protocol):
 class Looks:
     """Joins what monitor saw last to what is stored."""
 
-    def __init__(self, bus: Bus) -> None:
+    def __init__(self, bus: Bus, on_look: Callable[[ClusterLook], None] = lambda _look: None) -> None:
         self._bucket = Bucket(bus, LOOKS)
+        self._on_look = on_look
         self._seen: dict[Id, Sight] = {}
         self._left: dict[Id, dict[int, Moment]] = {}
         """By cluster and VMID, when a container was last seen that is not seen any more."""
@@ -79,6 +81,14 @@ class Looks:
 
         return document
 
+    def seen_since(self, cluster: Id, moment: Moment) -> frozenset[int] | None:
+        """Return the containers that a look at a cluster since then has seen; None if there was none."""
+        sight_of = self._seen.get(cluster)
+        if sight_of is None or sight_of.look is None or sight_of.blindness is not None:
+            return None
+        looked_at = sight_of.look.looked_at
+        return sight_of.vmids if looked_at is not None and looked_at > moment else None
+
     def _take(self, entry: Entry) -> None:
         look = ClusterLook.model_validate_json(entry.value)
         age = max(clock.now() - entry.at, timedelta())
@@ -89,6 +99,7 @@ class Looks:
             left |= dict.fromkeys(before.vmids - vmids, before.look.looked_at)
         for vmid in vmids & left.keys():
             del left[vmid]
+        self._on_look(look)
         self._seen[look.cluster] = Sight(look=look, vmids=vmids)
 
     def _of(self, cluster: Id, name: str) -> Sight:

@@ -99,6 +99,7 @@ def node_seen(node: NodeFacts, sight: Sight) -> NodeFacts:
         "looked_at": seen.looked_at,
         "outage": seen.outage or sight.blindness,
         "storages": storages,
+        "parts_at": {**node.parts_at, **seen.parts_at},
     }
     return node.model_copy(update=changes)
 
@@ -141,8 +142,12 @@ def is_over(node: NodeFacts) -> bool:
 
 def over_stored(seen: NodeFacts, stored: NodeFacts) -> NodeFacts:
     """Return a node as a test saw it; what it could not read in time stays as it is stored."""
-    read = ("storages", "bridges", "os_templates", "appliances", "architecture")
-    return seen.model_copy(update={name: getattr(stored, name) for name in read if not getattr(seen, name)})
+    read = (
+        *("storages", "bridges", "os_templates", "os_template_sizes", "appliances", "architecture"),
+        *("vnets", "gpus", "devices", "folders"),
+    )
+    last = {name: getattr(stored, name) for name in read if not getattr(seen, name)}
+    return seen.model_copy(update={**last, "parts_at": {**stored.parts_at, **seen.parts_at}})
 
 
 def silence(cluster: str, since: Moment, *, has_looked: bool) -> Outage:

@@ -124,7 +124,7 @@ def _row(command: RunJob, call: Call, parent: Id | None, *, is_begun: bool) -> d
     return {
         "id": command.job,
         "kind": command.kind,
-        "container_id": command.target.container,
+        "container_id": command.target.container if command.kind.has_container else None,
         "cluster_id": command.target.cluster,
         "node": command.target.node,
         "parent_id": parent,
@@ -142,13 +142,13 @@ def _row(command: RunJob, call: Call, parent: Id | None, *, is_begun: bool) -> d
 
 
 def _fact(command: RunJob, call: Call) -> Outgoing:
-    target = command.target
+    target, has_container = command.target, command.kind.has_container
     event = JobAccepted(
         id=command.job,
         kind=command.kind,
-        container=target.container,
-        vmid=target.vmid,
-        hostname=target.hostname,
+        container=target.container if has_container else None,
+        vmid=target.vmid if has_container else None,
+        hostname=target.hostname if has_container else None,
         actor=call.actor,
         at=now(),
     )

@@ -55,8 +55,10 @@ async def decide_record(tx: AsyncConnection, record: RunRecord, sequence: int) -
         return Decision(reply=None)
     if job.record_sequence >= sequence:
         return Decision(reply=None)
-    outcome = await _outcome(tx, record, RunJob.model_validate(job.command))
-    writes, events = [store_record(record, sequence), *outcome.writes], outcome.events
+    writes, events = [store_record(record, sequence)], list[Outgoing]()
+    if record.kind.has_container:
+        outcome = await _outcome(tx, record, RunJob.model_validate(job.command))
+        writes, events = [*writes, *outcome.writes], outcome.events
     if job.parent_id is not None and job.state != record.state:
         item = await decide_item(tx, job.parent_id, record)
         writes, events = [*writes, *item.writes], [*events, *item.events]

@@ -44,6 +44,8 @@ class PlanHandlers:
         if query.cancel is not None:
             return await self._plan_cancel(query.cancel)
         command, *others = await self._decide(query)
+        if not command.kind.has_container:
+            raise PlanEmpty(f"A {command.kind} has no plan: it changes no container.")
         explained = await self.bus.ask(ExplainRun(command=command))
         more = (f"{len(others)} more like this one are made, as one batch.",) if others else ()
         cluster = await self.clusters.stored(command.target.cluster)

@@ -11,6 +11,7 @@ from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.jobs import CancelJob, RunJob
 from slipway.contracts.message import Id
 from slipway.contracts.values import JobState
+from slipway.inventory.installation.store import IS_ACTIVE
 from slipway.inventory.jobs.scheduling import Entry, Limits, choose, order
 from slipway.inventory.tables import ACTIVE, MAKING, jobs, nodes
 from slipway.runtime.database.outbox import LARGEST_BYTES, Outgoing
@@ -60,7 +61,9 @@ class Queue:
         group = [jobs.c.actor, jobs.c.kind.in_(MAKING), runs]
         turn = func.row_number().over(partition_by=group, order_by=jobs.c.id).label("turn")
         lines = select(*_ENTRY, runs.label("runs"), turn).where(*here, may).subquery()
-        rest = select(exists(_maintenance(cluster, node)).label("is_on")).subquery()
+        rest = select(
+            exists(_maintenance(cluster, node)).label("is_on"), (~IS_ACTIVE).label("is_paused")
+        ).subquery()
         in_turn = or_(lines.c.runs, lines.c.turn <= self.limits.jobs)
         rows = (await tx.execute(select(rest, lines).outerjoin(lines, in_turn))).all()
         entries: dict[bool, list[Entry]] = {True: [], False: []}
@@ -69,6 +72,8 @@ class Queue:
                 entries[row.runs].append(_entry(row))
         waiting = [Entry(job=job, kind=command.kind, actor=actor) for job, command in new.items()]
         entries[False] += [each for each in waiting if not rows[0].is_on or each.kind is JobKind.MIGRATE]
+        if rows[0].is_paused:
+            return ()
         chosen = choose(entries[False], entries[True], self.limits)
         return await _begin(tx, [entry.job for entry in chosen], new)
 

@@ -18,6 +18,7 @@ from slipway.inventory.containers.lifecycle import Trigger, first_step, refuse_u
 from slipway.inventory.containers.store import container_row, target_of, update_container
 from slipway.inventory.containers.use_cases import move
 from slipway.inventory.decision import Decision, Write
+from slipway.inventory.jobs.downloads import decide_download
 from slipway.inventory.jobs.enqueuer import accepted
 from slipway.inventory.jobs.store import job_row
 from slipway.runtime.process.ids import new_id
@@ -53,10 +54,12 @@ async def decide_retry(
         raise NotRetryable(f"Job {job} is a batch; it is done again as a whole.")
     if old.state not in {JobState.FAILED, JobState.CANCELLED}:
         raise NotRetryable(f"Job {job} is {old.state}; only a failed or cancelled one can.")
+    before = RunJob.model_validate(old.command)
+    if not before.kind.has_container:
+        return await decide_download(tx, before, retry_of=old.id)
     row = await container_row(tx, old.container_id, for_update=True)
     refuse_below(row.cluster_tier, JobKind(old.kind), cluster=row.cluster)
     await refuse_busy(tx, row.id)
-    before = RunJob.model_validate(old.command)
     if before.kind.creates_container and old.is_outdated:
         # A deletion removed the secrets; a later job of the container has the newer step to begin with.
         raise NotRetryable(

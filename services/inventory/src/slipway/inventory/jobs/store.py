@@ -117,12 +117,12 @@ def update_job(job: Id, **changes: object) -> Write:
 
 
 def job_rows() -> Any:
-    """Select jobs with their container's hostname, VMID, cluster and lifecycle, and what came after them."""
+    """Select jobs with their container's hostname, VMID and lifecycle, their cluster, and what came after."""
     cluster = clusters.c.name.label("cluster")
     shown = (containers.c.hostname, containers.c.vmid, containers.c.lifecycle, cluster)
     rows = select(jobs, *shown, _is_busy(), _is_outdated())
     return rows.outerjoin(containers, containers.c.id == jobs.c.container_id).outerjoin(
-        clusters, clusters.c.id == containers.c.cluster_id
+        clusters, clusters.c.id == func.coalesce(containers.c.cluster_id, jobs.c.cluster_id)
     )
 
 

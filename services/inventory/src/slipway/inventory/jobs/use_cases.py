@@ -153,12 +153,15 @@ async def decide_cancel(tx: AsyncConnection, request: RequestCancel) -> Decision
     refuse_to_destroy(JobKind(row.kind), is_requested=request.remove_on_cancel)
     record = RunRecord.model_validate(row.record) if row.record else None
     refuse_cancel(JobState(row.state), record)
-    target = target_of(await container_row(tx, row.container_id))
-    command = RunJob.model_validate(row.command).model_copy(update={"target": target})
+    command = RunJob.model_validate(row.command)
+    if command.kind.has_container:
+        target = target_of(await container_row(tx, row.container_id))
+        command = command.model_copy(update={"target": target})
     order = cancel_order(command, remove_on_cancel=request.remove_on_cancel)
     unreleased = (jobs.c.id == order.job, jobs.c.released_at.is_(None))
     action = "job.cancel-and-destroy" if order.remove_on_cancel else "job.cancel"
-    note = AuditNote(action=action, target=target.container, outcome="accepted", details={"job": order.job})
+    target_id = order.target.container
+    note = AuditNote(action=action, target=target_id, outcome="accepted", details={"job": order.job})
     return Decision(
         reply=Cancellation(order, record),
         writes=[Write(statement=update(jobs).where(*unreleased).values(released_at=now()))],

@@ -24,11 +24,12 @@ class Retention:
         self._jobs = jobs
         self._audit = audit
 
-    async def run(self) -> None:
-        """Remove what is old, until cancelled."""
+    async def run(self, is_paused: Callable[[], Awaitable[bool]]) -> None:
+        """Remove what is old, until cancelled; nothing while Slipway is paused."""
         while True:
             try:
-                await self.remove_all()
+                if not await is_paused():
+                    await self.remove_all()
             except Unavailable as error:
                 log.warning("old rows not removed", reason=error.message, code=error.code)
             await asyncio.sleep(_EVERY_SECONDS)

@@ -109,7 +109,13 @@ class ConnectionTest:
         for shell in shells.values():
             stack.push_async_callback(shell.aclose)
         readings, tries = await asyncio.gather(
-            reader.read(api, shells, without_shell=_without_shell(spec, secrets), node_timeout=NODE_TIMEOUT),
+            reader.read(
+                api,
+                shells,
+                without_shell=_without_shell(spec, secrets),
+                node_timeout=NODE_TIMEOUT,
+                reads_devices=False,
+            ),
             ssh_logins.try_logins(spec, secrets, members if spec.tier.uses_ssh else (), shells),
         )
         identity = _identity(members, readings)

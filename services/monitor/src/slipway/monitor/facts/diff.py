@@ -1,6 +1,6 @@
 """Decide whether a node's facts have changed enough to be published. Pure."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from slipway.contracts.cluster_facts import NodeFacts, StorageFact
@@ -10,14 +10,21 @@ FREE_STEP = 0.01
 PUBLISH_AGAIN = timedelta(minutes=5)
 """Unchanged facts are published again after this, so that their age stays true."""
 
-_FACTS_OF_QUESTION: Mapping[str, tuple[str, ...]] = {
-    "storages": ("storages", "os_templates"),
-    "networks": ("bridges",),
+FIELDS_OF_PART: Mapping[str, tuple[str, ...]] = {
+    "storages": ("storages",),
+    "os_templates": ("os_templates", "os_template_sizes"),
+    "bridges": ("bridges",),
+    "vnets": ("vnets",),
+    "pools": ("pools", "knows_pools"),
     "appliances": ("appliances",),
+    "architecture": ("architecture",),
+    "gpus": ("gpus",),
+    "devices": ("devices", "folders"),
+    "vmids": ("vmids",),
 }
-"""The facts that come from each question."""
+"""The facts that are answered together; `parts_at` has their names."""
 
-_LAST_IF_UNKNOWN = ("tls_fingerprint", "cluster_identity", "architecture")
+_LAST_IF_UNKNOWN = ("tls_fingerprint", "cluster_identity")
 
 
 def is_worth_publishing(before: NodeFacts, after: NodeFacts) -> bool:
@@ -29,16 +36,18 @@ def is_worth_publishing(before: NodeFacts, after: NodeFacts) -> bool:
     )
 
 
-def with_last_known(facts: NodeFacts, last: NodeFacts | None, unanswered: Collection[str]) -> NodeFacts:
-    """Return the facts; those that were not answered now are the last known ones."""
+def with_last_known(facts: NodeFacts, last: NodeFacts | None) -> NodeFacts:
+    """Return the facts; the parts that were not answered now are the last known ones, with their age."""
     if last is None:
         return facts
+    parts_at = {**last.parts_at, **facts.parts_at}
     if not facts.is_online:
         fresh = {"is_online", "is_ssh_usable", "ssh_problem", "ssh_limits", "observed_at", "vmids"}
-        return last.model_copy(update={name: getattr(facts, name) for name in fresh})
-    stale = {name for question in unanswered for name in _FACTS_OF_QUESTION[question]}
+        changes = {name: getattr(facts, name) for name in fresh}
+        return last.model_copy(update={**changes, "parts_at": parts_at})
+    stale = {name for part, names in FIELDS_OF_PART.items() if part not in facts.parts_at for name in names}
     stale |= {name for name in _LAST_IF_UNKNOWN if getattr(facts, name) is None}
-    return facts.model_copy(update={name: getattr(last, name) for name in stale})
+    return facts.model_copy(update={**{name: getattr(last, name) for name in stale}, "parts_at": parts_at})
 
 
 def _without_sizes(facts: NodeFacts) -> NodeFacts:
@@ -46,7 +55,7 @@ def _without_sizes(facts: NodeFacts) -> NodeFacts:
     unsized = {"free_bytes": None, "total_bytes": None, "looked_at": None}
     storages = tuple(each.model_copy(update=unsized) for each in facts.storages)
     outage = facts.outage and facts.outage.model_copy(update={"message": "", "remedy": ""})
-    constant = {"storages": storages, "outage": outage, "looked_at": None}
+    constant: dict[str, object] = {"storages": storages, "outage": outage, "looked_at": None, "parts_at": {}}
     return facts.model_copy(update={**constant, "observed_at": datetime.max})  # noqa: DTZ901  no time is meant
 
 

@@ -15,12 +15,12 @@ from slipway.monitor import diagnosis
 from slipway.monitor.access import ClusterConnections
 from slipway.monitor.facts import reader
 from slipway.monitor.facts.diff import is_worth_publishing, with_last_known
+from slipway.monitor.facts.lasting import Answered, LastingFacts
 from slipway.monitor.looks import Look
 from slipway.monitor.outage_log import OutageLog
 from slipway.proxmox.hosts import Cluster
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.process import clock
-from slipway.runtime.retry import Deadline
 
 LOOK_SECONDS = 60.0
 """For all questions of one round; each of them ends sooner by itself."""
@@ -29,8 +29,6 @@ GONE_SHOWN = timedelta(seconds=5)
 """How long a node that has left is shown at least: inventory's list of nodes may be older than it."""
 INCOMPLETE_PAUSE_SECONDS = 15.0
 """Until what was not answered is asked for again."""
-LASTING_EVERY = timedelta(hours=1)
-"""How often a node is asked for what it can download, a list that changes once a day, and what it is."""
 _WITHOUT_SHELL = (
     "Slipway has no SSH access to this node: its host key is not confirmed, or no login is known."
 )
@@ -55,8 +53,7 @@ class NodeFactsPoller:
     published: dict[str, NodeFacts] = field(default_factory=dict, init=False)
     _is_complete: bool = field(default=False, init=False)
     """Whether the last round left nothing unanswered."""
-    _lasting: dict[str, tuple[Deadline, reader.LastingFacts]] = field(default_factory=dict, init=False)
-    """What seldom changes, and until when it is not asked for; what is missing in it is asked for again."""
+    _lasting: LastingFacts = field(default_factory=LastingFacts, init=False)
 
     def __post_init__(self) -> None:
         self.outage_log = OutageLog("reading facts", cluster=self.cluster)
@@ -77,17 +74,17 @@ class NodeFactsPoller:
                 pause = every if self._is_complete else min(every, INCOMPLETE_PAUSE_SECONDS)
                 await asyncio.wait_for(self.due.wait(), pause)
 
+    def refresh(self) -> None:
+        """Read everything anew at once, also what seldom changes."""
+        self._lasting.forget()
+        self.due.set()
+
     async def poll(self) -> None:
         """Read all nodes once and publish what has changed."""
-        fresh = {node: facts for node, (due, facts) in self._lasting.items() if not due.has_passed}
-        readings = await self.clusters.run(self.cluster, partial(_read, lasting=fresh))
+        lasting = self._lasting.fresh()
+        readings = await self.clusters.run(self.cluster, partial(_read, lasting=lasting))
         for reading in readings:
-            known = fresh.get(reading.facts.node)
-            read = reader.LastingFacts(
-                appliances=reading.facts.appliances, architecture=reading.facts.architecture
-            )
-            if known != read:
-                self._lasting[reading.facts.node] = Deadline(LASTING_EVERY.total_seconds()), read
+            self._lasting.note(reading.facts)
             await self._take(reading)
         is_usable = all(reading.facts.ssh_problem is None for reading in readings)
         self._is_complete = is_usable and not any(reading.unanswered for reading in readings)
@@ -118,11 +115,10 @@ class NodeFactsPoller:
     async def _take(self, reading: reader.NodeReading) -> None:
         facts, errors = reading.facts, reading.unanswered
         problem = diagnosis.unanswered(facts.node, errors, facts.ssh_problem) if facts.is_online else None
-        storages_at = next((each.looked_at for each in facts.storages), None)
         self.look.note_facts(
-            facts.node, is_online=facts.is_online, storages_at=storages_at, diagnosis=problem
+            facts.node, is_online=facts.is_online, parts_at=facts.parts_at, diagnosis=problem
         )
-        await self._publish(with_last_known(facts, self._last(facts.node), errors))
+        await self._publish(with_last_known(facts, self._last(facts.node)))
 
     def _last(self, node: str) -> NodeFacts | None:
         return self.published.get(node) or next((each for each in self.stored() if each.node == node), None)
@@ -154,9 +150,7 @@ def _state(node: NodeFacts | NodeLook) -> tuple[object, ...]:
     return node.is_online, outage and (outage.code, outage.since)
 
 
-async def _read(
-    cluster: Cluster, lasting: Mapping[str, reader.LastingFacts]
-) -> tuple[reader.NodeReading, ...]:
+async def _read(cluster: Cluster, lasting: Mapping[str, Answered]) -> tuple[reader.NodeReading, ...]:
     shells = {name: cluster.shell(name) for name in cluster.access.nodes}
     without_shell = _WITHOUT_SHELL if cluster.access.tier.uses_ssh else None
     return await reader.read(cluster.api, shells, without_shell=without_shell, lasting=lasting)

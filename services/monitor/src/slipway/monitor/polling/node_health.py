@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from slipway.contracts.cluster_facts import NodeLook
+from slipway.contracts.cluster_facts import NodeLook, OwnTask
 from slipway.contracts.problems import SlipwayError
 from slipway.monitor import diagnosis
 from slipway.monitor.access import ClusterConnections, missing_privileges
@@ -31,6 +31,8 @@ OUTAGE_PAUSE_SECONDS = 4.0
 PAUSES_OF_A_LONE_NODE = 3
 PRIVILEGES_EVERY = timedelta(minutes=1)
 """How often the access is asked for its privileges while all is well."""
+TASKS_EVERY = timedelta(minutes=1)
+"""How often the cluster's tasks are read."""
 NODES_AT_ONCE = 16
 
 
@@ -50,7 +52,13 @@ class NodeHealthPoller:
     """Receives the nodes' state after each round."""
     _privileges: Deadline = field(default_factory=lambda: Deadline(-1.0), init=False)
     """Until then those that were missing when they were asked for last stay so."""
+    _tasks: Deadline = field(default_factory=lambda: Deadline(-1.0), init=False)
+    """Until then the list of tasks is not read."""
+    _tasks_log: OutageLog = field(init=False)
     _missing: list[str] = field(default_factory=list, init=False)
+
+    def __post_init__(self) -> None:
+        self._tasks_log = OutageLog("reading tasks", cluster=self.cluster)
 
     async def run(self) -> None:
         """Check for ever."""
@@ -86,7 +94,9 @@ class NodeHealthPoller:
 
     async def _ask(self, api: ProxmoxApi) -> tuple[tuple[ClusterMember, ...], list[str]]:
         quick = api.within(ANSWER_TIMEOUT)
-        members, missing = await asyncio.gather(quick.cluster_status(), self._missing_privileges(quick))
+        members, missing, _ = await asyncio.gather(
+            quick.cluster_status(), self._missing_privileges(quick), self._note_tasks(quick)
+        )
         nodes = {each.name: each for each in members if each.type == "node"}
         free = asyncio.Semaphore(NODES_AT_ONCE)
         async with asyncio.TaskGroup() as group:
@@ -104,6 +114,25 @@ class NodeHealthPoller:
             self._missing = missing_privileges(self.clusters.tier(self.cluster), held)
             self._privileges = Deadline(PRIVILEGES_EVERY.total_seconds())
         return self._missing
+
+    async def _note_tasks(self, api: ProxmoxApi) -> None:
+        """Note now and then what our own token has started; inventory knows what of it is ours."""
+        token = self.clusters.own_token(self.cluster)
+        if token is None or not self._tasks.has_passed:
+            return
+        try:
+            tasks = await api.cluster_tasks()
+        except SlipwayError as error:
+            # It says nothing about the cluster's health; the next round asks again.
+            self._tasks_log.failed(error)
+            return
+        self._tasks_log.recovered()
+        self._tasks = Deadline(TASKS_EVERY.total_seconds())
+        self.look.note_tasks(
+            OwnTask(upid=each.upid, type=each.upid.type, vmid=int(each.upid.id))
+            for each in tasks
+            if each.upid.user == token and each.upid.type.startswith("vz") and each.upid.id.isdecimal()
+        )
 
     async def _check_node(self, api: ProxmoxApi, member: ClusterMember, free: asyncio.Semaphore) -> None:
         problem: Diagnosis | None = None

@@ -4,10 +4,14 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Coroutine
 from datetime import timedelta
+from typing import Any
 
 from slipway.contracts.cluster_facts import NodeFacts
 from slipway.contracts.cluster_removal import ClusterRemoved
 from slipway.contracts.clusters import ClusterAdded, ClusterChanged, ListClusters
+from slipway.contracts.form_facts import FactsRequested
+from slipway.contracts.job_kinds import JobKind
+from slipway.contracts.jobs import RunRecord
 from slipway.contracts.problems import SlipwayError, Unavailable
 from slipway.monitor import metrics
 from slipway.monitor.access import ClusterConnections
@@ -25,10 +29,11 @@ from slipway.runtime.errors import LeaseHeld
 from slipway.runtime.process.ending import end
 from slipway.runtime.process.logs import get_logger
 from slipway.runtime.retry import Backoff
-from slipway.runtime.topology.declared import LOOKS
+from slipway.runtime.topology.declared import LIVE_PREFIX, LOOKS
 
 log = get_logger()
 
+_DOWNLOAD = JobKind.OS_TEMPLATE_DOWNLOAD.encode()
 LEASE = timedelta(seconds=9)
 TAKE_AGAIN_SECONDS = 3.0
 LONGEST_PAUSE_SECONDS = 8.0
@@ -57,6 +62,7 @@ class ClusterWatcher:
         self._on_changed = on_changed
         self._changed = asyncio.Event()
         self._due: dict[str, asyncio.Event] = {}
+        self._facts: dict[str, NodeFactsPoller] = {}
         self._stored: dict[str, tuple[NodeFacts, ...]] = {}
         """The nodes' facts that inventory has stored, by cluster."""
         self._outage_log = OutageLog("listing clusters")
@@ -72,6 +78,12 @@ class ClusterWatcher:
         if event.id in self._due:
             self._due[event.id].set()
         self._changed.set()
+
+    async def listen(self) -> None:
+        """Hear what has facts read at once, as each replica does: ended downloads, and requests."""
+        subscribe = self._bus.connection.subscribe
+        await subscribe(f"{LIVE_PREFIX}{RunRecord.subject_filter()}", cb=self._recorded)
+        await subscribe(f"{LIVE_PREFIX}{FactsRequested.subject_filter()}", cb=self._requested)
 
     async def run(self) -> None:
         """Watch for ever; an outage of one cluster delays no other."""
@@ -94,6 +106,21 @@ class ClusterWatcher:
             finally:
                 # The group itself would cancel them only once.
                 await end(*watching.values())
+
+    async def _recorded(self, message: Any) -> None:
+        """Read a cluster's facts at once when a download has ended."""
+        if _DOWNLOAD not in message.data:
+            return
+        record = RunRecord.model_validate_json(message.data)
+        due = self._due.get(record.target.cluster)
+        if record.kind is JobKind.OS_TEMPLATE_DOWNLOAD and record.state.is_terminal and due is not None:
+            due.set()
+
+    async def _requested(self, message: Any) -> None:
+        """Read all facts of a cluster anew, if this replica watches it."""
+        poller = self._facts.get(FactsRequested.model_validate_json(message.data).id)
+        if poller is not None:
+            poller.refresh()
 
     async def _drop(self, cluster: str) -> None:
         """Forget a cluster; if it is added again everything there is new."""
@@ -165,6 +192,7 @@ class ClusterWatcher:
                     await end(*working)
         finally:
             self._due.pop(cluster, None)
+            self._facts.pop(cluster, None)
 
     def _pollers(
         self, cluster: str, look: Look, due: asyncio.Event
@@ -181,7 +209,7 @@ class ClusterWatcher:
             health_due=(health_due := asyncio.Event()),
             on_changed=self._on_changed,
         )
-        nodes = NodeFactsPoller(
+        nodes = self._facts[cluster] = NodeFactsPoller(
             cluster,
             bus,
             clusters,

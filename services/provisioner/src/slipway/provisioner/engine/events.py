@@ -18,11 +18,12 @@ NO_FACTS: Mapping[str, str] = {}
 
 def done(record: RunRecord, state: JobState, *, error: Problem | None = None) -> JobDone:
     """Return the event that ends the run."""
+    has_container = record.kind.has_container
     return JobDone(
         id=record.id,
         state=state,
-        container=record.target.container,
-        vmid=record.target.vmid,
+        container=record.target.container if has_container else None,
+        vmid=record.target.vmid if has_container else None,
         percent=100 if state is JobState.SUCCEEDED else record.percent,
         warnings=record.warnings,
         error=error,

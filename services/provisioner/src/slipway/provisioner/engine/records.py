@@ -16,7 +16,7 @@ from typing import Any
 
 from slipway.contracts.jobs import CancelJob, RunJob, RunRecord
 from slipway.contracts.message import Event, Moment
-from slipway.contracts.problems import Superseded, Unavailable
+from slipway.contracts.problems import Problem, ProblemKind, Superseded, Unavailable
 from slipway.contracts.values import JobState
 from slipway.provisioner.engine import events
 from slipway.provisioner.engine.states import Act, act_to, next_state
@@ -133,7 +133,10 @@ class Runs:
             record, sequence = await self.load(command.job) or (None, 0)
             if record is not None and (record.state.is_terminal or _is_flagged(record, command)):
                 return record
-            cancelled, caused = self._cancelled(command, record, at)
+            if command.abandon is not None:
+                cancelled, caused = self._abandoned(command, record, command.abandon, at)
+            else:
+                cancelled, caused = self._cancelled(command, record, at)
             if await self._try(cancelled, caused, sequence) is not None:
                 return cancelled
         raise RecordBusy(f"The record of job {command.job} is being written by others.", job=command.job)
@@ -160,6 +163,20 @@ class Runs:
         return record.model_copy(
             update={**claim, "claim": record.claim + 1, "claims_without_progress": stuck}
         )
+
+    def _abandoned(
+        self, command: CancelJob, record: RunRecord | None, why: str, at: Moment
+    ) -> tuple[RunRecord, Sequence[Event]]:
+        """End a run wherever it stands; the next claim number shuts out an owner that still lives."""
+        if record is None:
+            record, _ = self._cancelled(command, None, at)
+        else:
+            state = next_state(record.state, Act.CANCELLED)
+            changes = {"state": state, "claim": record.claim + 1, "commit": new_id(), "finished_at": at}
+            record = record.model_copy(update={**changes, "cancel_requested": True})
+        error = Problem(kind=ProblemKind.FAILED, code="job.dropped", message=why)
+        record = record.model_copy(update={"error": error})
+        return record, (events.done(record, record.state, error=error),)
 
     def _cancelled(
         self, command: CancelJob, record: RunRecord | None, at: Moment
@@ -190,4 +207,6 @@ class Runs:
 
 
 def _is_flagged(record: RunRecord, command: CancelJob) -> bool:
+    if command.abandon is not None:
+        return False
     return record.cancel_requested and (record.remove_on_cancel or not command.remove_on_cancel)

@@ -13,7 +13,7 @@ from typing import Generic
 from nats.aio.msg import Msg
 
 from slipway.contracts.jobs import CancelJob, RunJob, RunRecord
-from slipway.contracts.problems import Failed, SlipwayError, Superseded, Unavailable
+from slipway.contracts.problems import Failed, Rejected, SlipwayError, Superseded, Unavailable
 from slipway.contracts.values import JobState
 from slipway.provisioner.engine.journal import RunJournal
 from slipway.provisioner.engine.log_bound import LIMITS, LogLimits
@@ -85,8 +85,9 @@ class Worker(Generic[WorkT]):
 
     async def _run(self, command: RunJob, questions: Questions[WorkT]) -> None:
         stored = await self._runs.load(command.job)
+        state = await _state_by_inventory(questions)
         # A run without a record may have ended: a terminal record does not live for ever.
-        if stored is None and (await questions.job_state()).is_terminal:
+        if stored is None and state is not None and state.is_terminal:
             return
         released, first = self._released.pop(command.job, None), self._workflow.first(command)
         run = await self._runs.claim(command, at=now(), stored=stored, released=released, first=first)
@@ -161,6 +162,18 @@ class Worker(Generic[WorkT]):
     def _notify(self, record: RunRecord) -> None:
         for execution in tuple(self._executions.get(record.id, ())):
             execution.on_record_changed(record)
+
+
+async def _state_by_inventory(questions: Questions[WorkT]) -> JobState | None:
+    """Return a job's state; None if inventory refuses it, which the run ends with when it is prepared.
+
+    Raises:
+        Unavailable: if inventory is paused, or does not answer: then nothing is claimed.
+    """
+    try:
+        return await questions.job_state()
+    except Rejected:
+        return None
 
 
 def _refuse_poisoned(record: RunRecord) -> None:

@@ -29,6 +29,7 @@ from slipway.runtime.retry import Deadline
 
 Post = Callable[[], Awaitable[Upid | None]]
 """Begins a task; None if Proxmox did it at once, without one."""
+OnText = Callable[[str], Awaitable[None]]
 RENEWAL_LASTS_SECONDS = 60.0
 """An access that is refused sooner after it was renewed is really refused."""
 CANCEL_DEADLINE = timedelta(seconds=10)
@@ -58,7 +59,14 @@ NO_TASK = TaskFacts(upid=None, posted_at=None, before=())
 
 
 async def run(
-    work: Work, kind: str, post: Post, *, deadline: timedelta, of: Target | None = None, **changes: object
+    work: Work,
+    kind: str,
+    post: Post,
+    *,
+    deadline: timedelta,
+    of: Target | None = None,
+    on_text: OnText | None = None,
+    **changes: object,
 ) -> None:
     """Run a task to its end, relaying its log; a task that this step began before is taken up.
 
@@ -68,6 +76,7 @@ async def run(
         post: begins the task.
         deadline: how long at most.
         of: whose task it is, if not the job's container's: its node runs it.
+        on_text: gets each line of its log, to say how far it is.
         changes: of the record, written before the task is begun.
     """
     facts = work.facts(TaskFacts)
@@ -82,7 +91,7 @@ async def run(
     if upid is None:
         return
     try:
-        await _wait(work, upid, deadline)
+        await _wait(work, upid, deadline, on_text)
     except SlipwayError as error:
         if _is_end_of(error, upid):
             # What is tried next begins a task of its own.
@@ -144,7 +153,8 @@ async def _listed(work: Work, kinds: Collection[str], of: Target | None) -> Sequ
     """List the node's tasks of these kinds on a container, newest first."""
     target = of or work.target
     kind = next(iter(kinds)) if len(kinds) == 1 else None
-    listed = await work.cluster.api.tasks(target.node, vmid=target.vmid, typefilter=kind)
+    # A task about no container is listed under no VMID.
+    listed = await work.cluster.api.tasks(target.node, vmid=target.vmid or None, typefilter=kind)
     return [task for task in listed if task.type in kinds][:MOST_LISTED]
 
 
@@ -198,13 +208,15 @@ def _is_end_of(error: SlipwayError, upid: Upid) -> bool:
     return error.details.get("upid") == upid and not isinstance(error, TaskTimedOut)
 
 
-async def _wait(work: Work, upid: Upid, deadline: timedelta) -> None:
+async def _wait(work: Work, upid: Upid, deadline: timedelta, on_text: OnText | None) -> None:
     base, ends = work.facts(TaskFacts).log_base, Deadline(deadline.total_seconds())
     async with open_log(work.journal, await work.log_context()) as log:
 
         async def relay(line: LogLine) -> None:
             if line.text and not line.text.startswith("TASK "):
                 await log.add("task", last_state(line.text), base + line.number)
+                if on_text is not None:
+                    await on_text(line.text)
 
         renewal: Deadline | None = None
         while True:

@@ -140,8 +140,8 @@ class JobView {
   }
 
   #changed() {
-    return card(`${this.title}: done`,
-      h("p", null, h("a", { href: `#/containers/${this.job.container}` }, `Open ${this.job.hostname}`)));
+    return card(`${this.title}: done`, this.job.container
+      && h("p", null, h("a", { href: `#/containers/${this.job.container}` }, `Open ${this.job.hostname}`)));
   }
 
   async #created() {

@@ -1,0 +1,1 @@
+"""A backup of Slipway itself, and the way back."""
