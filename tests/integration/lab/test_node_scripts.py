@@ -77,7 +77,7 @@ async def test_a_template_is_downloaded_and_made_a_container(lab: Lab) -> None:
         ),
         (
             f"pveam download backup {ARCHIVE}",
-            "storage 'backup' does not support content type 'vztmpl'\n",
+            "storage 'backup' does not support templates\n",
         ),
     ],
 )
