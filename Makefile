@@ -87,8 +87,8 @@ secrets: .venv/.ready ## make the secrets of compose.yaml
 lock: .venv/.ready ## resolve the dependencies anew into requirements.lock
 	$(BIN)/uv lock --quiet --upgrade && $(BIN)/uv export --quiet --all-packages --all-groups --no-emit-workspace --no-annotate --no-header --format requirements-txt --output-file requirements.lock
 
-bundle: .venv/.ready ## an archive that installs Slipway without a network, for this Python and processor, in dist/
-	$(BIN)/python infra/bundle/make_bundle.py dist
+bundle: .venv/.ready ## an archive that installs Slipway without a network, for this Python and processor, in dist/ (SIGN_KEY=file signs it)
+	$(BIN)/python infra/bundle/make_bundle.py dist $(if $(SIGN_KEY),--sign "$(SIGN_KEY)")
 
 contracts: .venv/.ready ## write JSON Schemas and AsyncAPI anew from the messages
 	$(BIN)/python tests/contract/messages/generate.py

@@ -126,10 +126,9 @@ def errors() -> str:
 
 
 def states() -> str:
-    """Return the tables of a container's life, a job's states and the pipelines, as diagrams."""
+    """Return the tables of a container's life, of a job's states and of the pipelines."""
     life = [(str(old), str(trigger), str(new)) for (old, trigger), new in TRANSITIONS.items()]
     runs = [(str(old), str(act), str(new)) for (old, act), new in RUN_TRANSITIONS.items()]
-    ends = [f"    {state} --> [*]" for state in JobState if state.is_terminal]
     steps = [
         f"| {phase} | {pipelines.PERCENTS[phase].start}-{pipelines.PERCENTS[phase].stop} | "
         f"{', '.join(f'`{step.name}`' for step in pipeline) or 'packages, then the scripts'} |"
@@ -141,14 +140,12 @@ def states() -> str:
             MADE,
             "# States\n",
             "## A container's life\n",
-            f"It begins as `{Lifecycle.CREATING}`; every transition is one row of a table in the code.\n",
-            *_diagram(f"    [*] --> {Lifecycle.CREATING}: creation-accepted", life),
-            *_moves(life),
+            f"It begins as `{Lifecycle.CREATING}`. No other transition than these is possible.\n",
+            *_transitions(life),
             *_meanings(Lifecycle),
             "## A job, and its run record\n",
             RUN,
-            *_diagram(f"    [*] --> {JobState.QUEUED}: accepted", runs, ends),
-            *_moves(runs),
+            *_transitions(runs),
             *_meanings(JobState),
             *_meanings(Act),
             "## The five phases of a creation\n",
@@ -161,17 +158,13 @@ def states() -> str:
     )
 
 
-def _diagram(begin: str, moves: Sequence[tuple[str, str, str]], ends: Sequence[str] = ()) -> Iterator[str]:
-    yield "```mermaid\nstateDiagram-v2"
-    yield begin
-    yield from (f"    {old} --> {new}: {trigger}" for old, trigger, new in moves)
-    yield from ends
-    yield "```\n"
-
-
-def _moves(moves: Sequence[tuple[str, str, str]]) -> Iterator[str]:
-    yield "| from | on | to |\n|---|---|---|"
-    yield from (f"| {old} | {trigger} | {new} |" for old, trigger, new in moves)
+def _transitions(moves: Sequence[tuple[str, str, str]]) -> Iterator[str]:
+    """Return a row for each state that can be left, a column for each that can be reached."""
+    olds, news = (list(dict.fromkeys(move[place] for move in moves)) for place in (0, 2))
+    yield f"| from | {' | '.join(f'to {new}' for new in news)} |\n{'|---' * (len(news) + 1)}|"
+    for old in olds:
+        cells = (", ".join(by for begin, by, end in moves if (begin, end) == (old, new)) for new in news)
+        yield f"| {old} | {' | '.join(cells)} |"
     yield ""
 
 

@@ -31,8 +31,10 @@ sha256sum --quiet --check SHA256SUMS || fail "the bundle is damaged or was chang
 # What the list does not name would be installed unseen.
 [ "$(find wheels -type f | wc -l)" = "$(grep -c '  wheels/' SHA256SUMS)" ] ||
     fail "there are files in wheels/ that SHA256SUMS does not name: nothing was installed"
-"$python" -m venv --clear "$folder" || fail "$python can't make a virtual environment; on Debian: apt install python3-venv"
-"$folder/bin/python" -m pip install --quiet --disable-pip-version-check --no-index --find-links wheels \
+# Without pip, which Debian has in a package of its own: the bundle brings it, and it runs out of its wheel.
+"$python" -m venv --clear --without-pip "$folder" || fail "$python can't make a virtual environment in $folder"
+pip=$(echo wheels/pip-*.whl)
+"$folder/bin/python" "$pip/pip" install --quiet --disable-pip-version-check --no-index --find-links wheels \
     --require-hashes -r requirements.txt
 "$folder/bin/python" -m compileall -q "$folder/lib" >/dev/null 2>&1 || :
 mkdir -p "$bin"

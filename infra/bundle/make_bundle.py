@@ -2,8 +2,12 @@
 
 It holds the wheels of Slipway and of all that it needs, in the versions of `requirements.lock`, for this
 machine's Python and processor; a list of them with their hashes; SHA256SUMS of everything; `install.sh`.
+
+Beside the archive stand `proxmox-install.sh`, which takes it to a Proxmox node, and SHA256SUMS of the two.
+With `--sign KEY`, a private key of `ssh-keygen`, that list is signed: `SHA256SUMS.sig`.
 """
 
+import argparse
 import hashlib
 import platform
 import re
@@ -21,10 +25,14 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = "slipway-standalone"
+PIP = "pip==26.3 --hash=sha256:f3b60b20ffaadd4415ed7957212a38ac63fa4c5fa375bd0f4a797777940fad13"
+"""Installs the wheels: Debian's Python without `python3-venv` has none."""
+SIGNED_FOR = "slipway-bundle"
+"""The namespace of the signature: one that was made for anything else is not taken."""
 
 
-def main(folder: Path) -> None:
-    """Make the archive in a folder."""
+def main(folder: Path, sign_key: Path | None) -> None:
+    """Make the archive in a folder, and sign it."""
     version = tomllib.loads((ROOT / "standalone" / "pyproject.toml").read_text())["project"]["version"]
     python = f"cp{sys.version_info.major}{sys.version_info.minor}"
     name = f"slipway-{version}-{python}-{platform.machine()}"
@@ -38,16 +46,32 @@ def main(folder: Path) -> None:
     _fetch(wheels)
     (place / "requirements.txt").write_text("".join(_pinned(each) for each in sorted(wheels.glob("*.whl"))))
     shutil.copy(Path(__file__).with_name("install.sh"), place)
+    # The link leads to the file that the wheel has: on a node there is nothing to read a wheel.
+    shutil.copy(ROOT / "infra/proxmox/make-token.sh", place)
     (place / "python").write_text(f"{sys.version_info.major}.{sys.version_info.minor}\n")
     files = sorted(each for each in place.rglob("*") if each.is_file())
-    (place / "SHA256SUMS").write_text(
-        "".join(f"{_sha256(each)}  {each.relative_to(place)}\n" for each in files)
-    )
+    write_sums(place, files)
     archive = folder / f"{name}.tar.gz"
     with tarfile.open(archive, "w:gz") as tar:
         tar.add(place, arcname=name)
-    (folder / f"{archive.name}.sha256").write_text(f"{_sha256(archive)}  {archive.name}\n")
+    shutil.rmtree(place)
+    installer = Path(shutil.copy(ROOT / "infra/proxmox/install.sh", folder / "proxmox-install.sh"))
+    sums = write_sums(folder, [installer, archive])
     print(f"{archive} ({archive.stat().st_size >> 20} MiB, {len(files)} files)")
+    sign(sums, sign_key)
+
+
+def sign(sums: Path, key: Path | None) -> None:
+    """Sign a list of hashes, and print by which key others can check it."""
+    signature = sums.with_name(f"{sums.name}.sig")
+    signature.unlink(missing_ok=True)
+    if key is None:
+        print(f"Not signed. Bring this hash of {sums.name} another way than the files: {_sha256(sums)}")
+        return
+    _run("ssh-keygen", "-q", "-Y", "sign", "-f", str(key), "-n", SIGNED_FOR, str(sums))
+    derived = subprocess.run(["ssh-keygen", "-y", "-f", str(key)], check=True, capture_output=True, text=True)  # noqa: S603, S607 - our own words
+    print(f"{signature}: signed. Publish the key, and not only where the files are:")
+    print(" ".join(derived.stdout.split()[:2]))
 
 
 def _fetch(wheels: Path) -> None:
@@ -55,6 +79,7 @@ def _fetch(wheels: Path) -> None:
     needed = _needed(PACKAGE)
     blocks = re.split(r"\n(?=[a-z0-9])", (ROOT / "requirements.lock").read_text().strip())
     wanted = [each for each in blocks if canonicalize_name(each.partition("==")[0]) in needed]
+    wanted.append(PIP)
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as lock:
         lock.write("\n".join(wanted))
         lock.flush()
@@ -87,6 +112,13 @@ def _pinned(wheel: Path) -> str:
     return f"{name.replace('_', '-').lower()}=={version} --hash=sha256:{_sha256(wheel)}\n"
 
 
+def write_sums(folder: Path, files: list[Path]) -> Path:
+    """Write the hashes of files in the form of `sha256sum`."""
+    path = folder / "SHA256SUMS"
+    path.write_text("".join(f"{_sha256(each)}  {each.relative_to(folder)}\n" for each in files))
+    return path
+
+
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
@@ -97,4 +129,8 @@ def _run(*command: str) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).absolute())
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--sign", metavar="KEY", type=Path)
+    given = parser.parse_args()
+    main(given.folder.absolute(), given.sign and given.sign.absolute())

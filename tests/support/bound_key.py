@@ -52,10 +52,10 @@ class PretendNode:
         return cls(lab.name, lab.data / "host", lab.ssh_host_key, lab.certificate_authority)
 
 
-async def run_script(node: PretendNode, *arguments: str, **limits: str) -> Executed:
+async def run_script(node: PretendNode, *arguments: str, pveum: str = PVEUM, **limits: str) -> Executed:
     """Run the token script on a node."""
     for name, content in (
-        ("root/bin/pveum", PVEUM),
+        ("root/bin/pveum", pveum),
         ("etc/passwd", "root:x:0:0:root:/root:/bin/bash\n"),
         ("etc/ssh/ssh_host_ed25519_key.pub", f"{node.host_key} root@lab\n"),
         ("etc/pve/local/pve-ssl.pem", node.certificate_authority),

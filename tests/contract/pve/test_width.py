@@ -81,9 +81,9 @@ TEXTS: Mapping[str, tuple[Any, ...]] = {
 REFUSED: Mapping[tuple[str, Any], str] = {
     ("hostname", "x" * 64): "parts of at most 63",
     ("hostname", ".".join(["x" * 50] * 2)): "Linux takes no longer name",
-    ("nameserver", ""): "leave it out",
+    ("nameserver", ""): "nothing between its separators",
     ("searchdomain", "x" * 64): "parts of at most 63",
-    ("searchdomain", ""): "leave it out",
+    ("searchdomain", ""): "nothing between its separators",
     ("description", "x" * 7801): "with Slipway's mark",
     ("description", "a\x1b[2J"): "would act on the terminal",
     ("description", "a\rb"): "would act on the terminal",

@@ -179,6 +179,19 @@ async def test_a_creation_has_what_the_site_says(stack: RunningStack, api: httpx
     }
 
 
+async def test_vmids_are_chosen_from_a_range(stack: RunningStack, api: httpx.AsyncClient) -> None:
+    """From a terminal: what is no range is refused before the server is asked, and `all` ends it."""
+    was_set = await slipway(stack, "cluster", "vmid-range", "lab", "4200-4299")
+    chosen = (await api.get("/api/v1/clusters/lab/vmids/next")).json()["vmid"]
+    refused = await slipway(stack, "cluster", "vmid-range", "lab", "4200")
+    ended = await slipway(stack, "cluster", "vmid-range", "lab", "all")
+
+    assert (was_set[0], refused[0], ended[0]) == (0, 2, 0), (was_set, refused, ended)
+    assert chosen == 4200
+    assert "200-299" in refused[1]
+    assert (await api.get("/api/v1/clusters/lab")).json()["vmids"] is None
+
+
 def config(stack: RunningStack, vmid: int) -> dict[str, Any]:
     """Read the config that the lab keeps of a container, with what waits for its next start (`pending`)."""
     content: dict[str, Any] = json.loads((stack.data / "lab" / "containers" / f"{vmid}.json").read_text())

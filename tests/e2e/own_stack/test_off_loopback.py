@@ -1,5 +1,6 @@
 """`slipway up` where other machines reach it, as its operator and somebody with a laptop see it."""
 
+import json
 import os
 import re
 import subprocess
@@ -61,3 +62,13 @@ def test_this_machine_needs_no_certificate(stack: RunningStack) -> None:
 
     assert (local.returncode, "nginx-site" in local.stdout) == (0, True), local.stderr
     assert stack.endpoints["http"].startswith("http://127.0.0.1:")
+
+
+def test_the_doctor_looks_at_the_certificate_that_others_see(stack: RunningStack) -> None:
+    """Not at the plain port of this machine: one that has expired would never be named."""
+    command = [*SLIPWAY, "doctor", "-o", "json", "--data", str(stack.data)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    found = {each["check"]: each["message"] for each in json.loads(done.stdout)["checks"]}
+
+    assert found["certificate"].startswith("the page's certificate is valid until")
+    assert found["port"].startswith("the page and the API are at https://127.0.0.1:")

@@ -1,13 +1,21 @@
 """The client of the HTTP API over TLS."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from slipway.client.tls import NotTrusted, Trust
 from slipway.client.transport import Transport
+from slipway.runtime.process.certificate import read_certificate
+from slipway.standalone.certificates import prepare_certificate, self_signed
+from slipway.standalone.embedded.process import account_for
+from slipway.standalone.embedded.shared import services_folder
+from slipway.standalone.folders import DataFolder
+from slipway.standalone.tls import HandedCertificate
 from support.https_server import Answer, HttpsServer
 from support.lab import running_lab
+from support.stack import stack_folder
 
 
 @pytest.mark.parametrize("scheme", ["https", "HTTPS"])
@@ -58,3 +66,38 @@ def test_what_could_not_be_checked_is_refused(url: str, trust: Trust, reason: st
     """Nobody believes in a check that is not made."""
     with pytest.raises(NotTrusted, match=reason):
         Transport(url, "the-token", trust)
+
+
+@pytest.fixture
+def folder() -> Iterator[DataFolder]:
+    """A data folder in which the gateway has its own one."""
+    with stack_folder() as data:
+        folder = DataFolder(data)
+        folder.take().close()
+        (services_folder(data, account_for(data)) / "gateway").mkdir()
+        yield folder
+
+
+async def test_half_of_an_issued_pair_is_not_shown(folder: DataFolder) -> None:
+    """After a power cut between its files a start shows the self-signed one, and a CA is asked again."""
+    folder.acme_files[0].write_text(self_signed(["before.example.org"])[0])
+    folder.acme_files[1].write_text(self_signed(["after.example.org"])[1])
+
+    await prepare_certificate(data=str(folder.path), own=None, names=["localhost"])
+    handed = HandedCertificate(folder, None, has_acme=True)
+    handed.copy()
+
+    assert read_certificate(*handed.copies).names == ("localhost",)
+
+
+def test_comments_in_any_encoding(folder: DataFolder) -> None:
+    """`openssl x509 -text` writes the names of the certificate before it as they are."""
+    certificate, key = self_signed(["localhost"])
+    own = (folder.path / "own.pem", folder.path / "own.key")
+    own[0].write_bytes("Issuer: L = Zürich\n".encode("latin-1") + certificate.encode())
+    own[1].write_text(key)
+    handed = HandedCertificate(folder, own)
+
+    handed.copy()
+
+    assert read_certificate(*handed.copies).fingerprint == handed.fingerprint()

@@ -1,6 +1,7 @@
 """`slipway doctor` while Slipway does not run: what can be looked at is, and the rest is named."""
 
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -10,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from slipway.standalone.doctor.findings import State, run_checks
+from slipway.standalone.doctor.installation import Installation
+from slipway.standalone.doctor.servers import bus
 from slipway.standalone.embedded.ports import HOST, free_port
 from slipway.standalone.folders import DataFolder
 from slipway.standalone.keys import make_keys
@@ -95,3 +99,42 @@ def test_no_installation_at_all(tmp_path: Path) -> None:
     assert f"slipway: {bundle} is not written: there is no data folder" in done.stderr
     assert not nowhere.exists()
     assert not bundle.exists()
+
+
+async def test_a_bus_that_stands_still(folder: DataFolder) -> None:
+    """It takes a connection and says nothing: the check ends by itself, with what to do."""
+    (folder.path / "nats").mkdir()
+    folder.record_pids({"nats": os.getpid()})
+    with socket.socket() as silent:
+        silent.bind((HOST, 0))
+        silent.listen()
+        where = f'listen: "{HOST}:{silent.getsockname()[1]}"\n'
+        (folder.path / "nats" / "nats.conf").write_text(where)
+        [found] = await run_checks({"bus": bus}, Installation(folder=folder, port=0))
+
+    assert found.finding.state is State.FAILED
+    assert "The bus" in found.finding.message
+    assert "restart Slipway" in found.finding.remedy
+
+
+async def test_a_link_to_a_secret_is_as_closed_as_the_file(folder: DataFolder, tmp_path: Path) -> None:
+    """Every link has the mode 777: it says nothing, and can't be changed."""
+    elsewhere = folder.bootstrap_token.rename(tmp_path / "token")
+    folder.bootstrap_token.symlink_to(elsewhere)
+
+    _, found = doctor(folder, free_port())
+
+    assert found["secret-files"]["state"] == "ok", found["secret-files"]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to another user")
+async def test_a_secret_of_another_user(folder: DataFolder) -> None:
+    """Whoever runs `slipway up` could not read it: the remedy is to give it back, not to restore it."""
+    for path in (folder.path, *folder.path.rglob("*")):
+        os.chown(path, 65534, 65534)
+    os.chown(folder.key_ring, 0, 0)
+
+    _, found = doctor(folder, free_port())
+
+    assert found["secret-files"]["message"] == f"{folder.key_ring} belongs to user 0"
+    assert found["secret-files"]["remedy"] == f"chown 65534 {folder.key_ring}"

@@ -176,6 +176,14 @@ async def test_wrong_body_is_reported_with_its_field(
         assert field in [each["field"] for each in problem["errors"]]
 
 
+async def test_a_removal_says_of_what(user: httpx.AsyncClient) -> None:
+    """Without the id, the script would take away what nobody has made."""
+    answer = await user.post("/api/v1/clusters/script", json={"is_removal": True})
+
+    assert answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY
+    assert [each["field"] for each in answer.json()["errors"]] == ["id"]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [

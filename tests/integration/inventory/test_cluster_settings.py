@@ -2,10 +2,13 @@
 
 import pytest
 from integration.inventory.test_clusters import World, world
+from sqlalchemy import select, update
 
 from slipway.contracts import audit, cluster_settings, clusters, jobs
 from slipway.contracts.cluster_settings import DENIED, ClusterLimits, SiteDefaults
-from slipway.contracts.problems import Invalid
+from slipway.contracts.job_kinds import CloneArgs, JobKind
+from slipway.contracts.problems import Forbidden, Invalid
+from slipway.contracts.values import Lifecycle
 from slipway.inventory import tables
 
 __all__ = ["world"]
@@ -32,6 +35,28 @@ async def test_limits_go_with_the_access_and_end_with_the_cluster(world: World) 
     assert (entry.action, entry.details["mount_paths"]) == ("cluster.limits", "/srv/media")
     await world.remove("home")
     assert (await access(world, (await world.add()).id)).limits == DENIED
+
+
+async def test_a_copy_has_nothing_that_is_not_allowed_any_more(world: World) -> None:
+    """Its source keeps it; a copy is a new container."""
+    await world.add()
+    accepted = await world.create("web")
+    await world.end_jobs()
+    containers = tables.containers
+    async with world.tables.begin() as tx:
+        spec = (await tx.execute(select(containers.c.spec))).scalar_one()
+        values = {"spec": {**spec, "devices": ["/dev/net/tun"]}, "lifecycle": Lifecycle.READY}
+        await tx.execute(update(containers).values(values))
+    args = CloneArgs(hostname="copy")
+    request = jobs.RequestJob(container=accepted.container.id, kind=JobKind.CLONE, args=args)
+
+    with pytest.raises(Forbidden, match="devices") as refused:
+        await world.gateway.ask(request)
+    limits = ClusterLimits(restricted_keys=True)
+    await world.gateway.ask(cluster_settings.SetClusterLimits(cluster="home", limits=limits))
+
+    assert refused.value.code == "restricted-key.forbidden"
+    assert (await world.gateway.ask(request)).container.hostname == "copy"
 
 
 async def test_site_defaults_are_those_of_the_next_creation(world: World) -> None:

@@ -1,5 +1,6 @@
 """A cluster is connected by root's password: what is asked of whom, and what is left if it can't be saved."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from sqlalchemy import select
 
 from slipway.contracts import cluster_facts, clusters, connections
 from slipway.contracts.checks import Check, CheckName, CheckState
+from slipway.contracts.cluster_removal import RemoveCluster
 from slipway.contracts.message import Done
 from slipway.contracts.problems import Invalid, SlipwayError, Unavailable
 from slipway.inventory import tables
@@ -46,7 +48,13 @@ class World:
     is_node_away: bool = False
     made: list[str] = field(default_factory=list)
     """Ids under which there is access on the node."""
+    like: str = ""
+    """Whose limits the last access that was made takes over."""
     tested: int = 0
+    identity: str | None = "ca:AA"
+    """What a test learns of the cluster."""
+    meeting: asyncio.Barrier | None = None
+    """Where tests wait for one another."""
 
     def sealer(self, service: str) -> Sealer:
         """Seal and open as a service does."""
@@ -56,7 +64,9 @@ class World:
     async def test(self, query: clusters.TestCluster, _call: Call) -> cluster_facts.ClusterFacts:
         """Answer as monitor does."""
         self.tested += 1
-        facts = cluster_facts.ClusterFacts(version="9.0", nodes=(NODE,), identity="ca:AA")
+        facts = cluster_facts.ClusterFacts(version="9.0", nodes=(NODE,), identity=self.identity)
+        if self.meeting is not None:
+            await self.meeting.wait()
         if not self.refuses:
             return facts
         if query.is_anyway:
@@ -67,7 +77,8 @@ class World:
         """Answer as the provisioner does: the password opens, and the script has run."""
         opened = self.sealer("provisioner").open(query.password, owner=query.name, field="password")
         assert opened.get_secret_value() == "root's"
-        self.made.append(query.ids.get("ca:AA", query.id))
+        self.like = query.like
+        self.made.append(query.id)
         seal = self.sealer("provisioner").seal
         secrets = {
             each: seal(SecretStr("s3cret"), to="inventory", owner=query.name, field=each)
@@ -144,6 +155,18 @@ async def test_a_failure_leaves_nothing_or_says_what(world: World) -> None:
     ]
 
 
+async def test_two_at_once_are_one_cluster(world: World) -> None:
+    """Even if no test learns which cluster it is, the second one is refused, and takes its access away."""
+    world.identity, world.meeting = None, asyncio.Barrier(2)
+
+    results = await asyncio.gather(world.connect(), world.connect(name="second"), return_exceptions=True)
+
+    refused = [each for each in results if isinstance(each, SlipwayError)]
+    assert [each.code for each in refused] == ["cluster.exists"]
+    assert "taken away again" in refused[0].message
+    assert len(world.made) == 1
+
+
 async def test_new_access_ends_the_old_one_only_when_it_is_saved(world: World) -> None:
     """Until then the old token works; another name for the cluster's node changes nothing there."""
     home = await world.connect()
@@ -155,13 +178,32 @@ async def test_new_access_ends_the_old_one_only_when_it_is_saved(world: World) -
     world.refuses = False
     changed = await world.connect(is_known=True)
 
-    assert after_failure == first
+    assert after_failure == first == [world.like]
     assert home.token_id == f"slipway-{first[0]}@pve!main"
     assert [changed.token_id] == [f"slipway-{each}@pve!main" for each in world.made]
     assert changed.token_id != home.token_id
     with pytest.raises(SlipwayError, match="'home'"):
         await world.connect(name="second")
     assert len(world.made) == 1
+
+
+async def test_a_cluster_that_comes_back_gets_new_access(world: World) -> None:
+    """Beside what was left on the node: a failure takes nothing of it away, a success all of it."""
+    home = await world.connect()
+    first = list(world.made)
+    with using(Call(actor="me", correlation_id=new_id())):
+        await world.gateway.ask(RemoveCluster(cluster="home"))
+    world.refuses = True
+    with pytest.raises(SlipwayError):
+        await world.connect()
+    after_failure = list(world.made)
+    world.refuses = False
+    back = await world.connect(name="again")
+
+    assert after_failure == first
+    assert back.id == home.id
+    assert [back.token_id] == [f"slipway-{each}@pve!main" for each in world.made]
+    assert back.token_id != home.token_id
 
 
 async def test_what_one_insists_on_is_marked_until_it_passes(world: World) -> None:

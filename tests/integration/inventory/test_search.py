@@ -90,6 +90,7 @@ async def found(database: Database, **query: Any) -> tuple[str, ...]:
         ("-tag:prod", ("db_1", "cache", "made")),
         ("node:pve1 node:pve2", ()),
         ("node:pve2,tag:web", ("web-1", "web-10")),
+        ("name:web-* -node:PVE2", ("web-1",)),
         ("cluster:home", ("web-1", "web-10", "db_1", "made")),
         ("cluster:cl-2", ("cache",)),
         ("status:running", ("web-1", "web-10")),
@@ -112,6 +113,9 @@ async def found(database: Database, **query: Any) -> tuple[str, ...]:
         ("10.0.", ("web-1", "web-10")),
         ('"10"', ("web-1", "web-10", "db_1", "cache", "made")),
         ("-web", ("db_1", "cache", "made")),
+        ("prod", ("web-1", "web-10")),
+        ("[", ()),
+        ('",",ORDERS', ("db_1",)),
     ],
 )
 async def test_a_list_has_what_its_search_means(

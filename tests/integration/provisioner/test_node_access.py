@@ -121,6 +121,18 @@ async def test_says_what_keeps_it_out(node: Node, changes: dict[str, str], code:
     assert not (node.lab.data / "host/etc/pve/user.cfg").exists()
 
 
+@pytest.mark.parametrize(
+    "blob", ["A" * 60, "AAAAB3NzaC1yc2EAAAABAQAAACAFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQUFBQ=="]
+)
+async def test_a_host_key_that_is_none_is_named(node: Node, blob: str) -> None:
+    """It looks like one; what is inside is nothing, or a number that is no key."""
+    with pytest.raises(SlipwayError, match="shows on the node") as refused:
+        await node.make(host_key=f"ssh-rsa {blob}")
+
+    assert [each.field for each in refused.value.errors] == ["host_key"]
+    assert not (node.lab.data / "host/etc/pve/user.cfg").exists()
+
+
 async def test_a_known_cluster_is_refused_before_anything_is_made(node: Node) -> None:
     """Its certificate authority says which one it is; the error names it."""
     made = await node.make()

@@ -143,9 +143,10 @@ async def test_a_certificate_can_be_asked_for(tmp_path: Path) -> None:
         await scan_fingerprint(server.endpoint)
 
 
-def test_a_ca_that_is_none_is_refused() -> None:
+@pytest.mark.parametrize("ca", ["no PEM", "n\u00f3 PEM"])
+def test_a_ca_that_is_none_is_refused(ca: str) -> None:
     """Before anything is sent."""
-    access = ApiAccess(endpoint="https://x", token_id="a@pve!api", token_secret=SECRET, ca="no PEM")
+    access = ApiAccess(endpoint="https://x", token_id="a@pve!api", token_secret=SECRET, ca=ca)
 
     with pytest.raises(Invalid):
         ProxmoxApi(access)

@@ -17,7 +17,7 @@ from slipway.proxmox.login import check_login
 from slipway.proxmox.pct import Pct, open_session
 from slipway.proxmox.ssh import NodeShell
 from support.bound_key import BoundKey, PretendNode, bind_key, login, run_script
-from support.lab import api_client, new_container, started
+from support.lab import api_client, new_container, root_client, started
 
 SECONDS = timedelta(seconds=60)
 MARK = "0123456789abcdef"
@@ -121,6 +121,7 @@ REFUSED: dict[str, tuple[str | None, str]] = {
     "a folder through a link": (pct("set", "100", "--mp0", "/srv/link/pve,mp=/x"), "is a link"),
     "what may become a link": (pct("set", "100", "--mp0", "/srv/open/inner,mp=/x"), "could become a link"),
     "another's disk": (pct("set", "100", "--mp0", "local-lvm:vm-200-disk-0,mp=/x"), "only a folder"),
+    "more than one line": (pct("set", "100", "--mp0", "/srv/media,mp=/x\nmp1: /etc,mp=/y"), "takes one line"),
     "options of a mount": (pct("set", "100", "--mp0", "/srv/media,mp=/x,mountoptions=suid"), "only a folder"),
     "a disk of the node": (pct("set", "100", "--dev0", "/dev/sda"), PATH),
     "a folder as a device": (pct("set", "100", "--dev0", "/srv/media"), "not a device"),
@@ -215,6 +216,23 @@ async def test_a_pool_binds_as_well(lab: Lab, key: BoundKey) -> None:
     with pytest.raises(asyncssh.PermissionDenied):
         async with login(lab, key):
             pass
+
+
+@pytest.mark.usefixtures("guests")
+async def test_a_privileged_container_is_the_nodes_own_root(lab: Lab, key: BoundKey) -> None:
+    """Within the limits too, it is neither entered nor changed, unless the limits say so."""
+    asked = (pct("exec", "300", "--", "true"), pct("set", "300", "--features", "fuse=1"))
+    async with root_client(lab) as root:
+        await started(root, lab, 300, unprivileged=0)
+    async with login(lab, key) as thief:
+        refused = [await thief.run(each) for each in asked]
+        others = [(await thief.run(pct("unlock", "300"))).exit_status]
+    async with login(lab, await bind_key(PretendNode.of(lab), VMIDS="300", FEATURES="privileged")) as owner:
+        allowed = [(await owner.run(each)).exit_status for each in asked]
+
+    assert [each.exit_status for each in refused] == [126, 126]
+    assert all("container 300 is privileged" in str(each.stderr) for each in refused)
+    assert (others, allowed) == ([0], [0, 0])
 
 
 ODD: dict[str, dict[str, str]] = {

@@ -19,11 +19,17 @@ def lines(service: Service) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("port", "capability"), [(7880, ""), (443, "CAP_NET_BIND_SERVICE"), (1023, "CAP_NET_BIND_SERVICE")]
+    ("port", "options", "capability"),
+    [
+        (7880, (), ""),
+        (443, (), "CAP_NET_BIND_SERVICE"),
+        (1023, (), "CAP_NET_BIND_SERVICE"),
+        (7880, ("--acme=slipway.example.org",), "CAP_NET_BIND_SERVICE"),
+    ],
 )
-def test_has_no_right_but_for_a_low_port(port: int, capability: str) -> None:
-    """Only root may listen below 1024: the service gets that one right, and no other ever."""
-    unit = lines(Service(program=Path("/opt/slipway/bin/slipway"), port=port))
+def test_has_no_right_but_for_a_low_port(port: int, options: tuple[str, ...], capability: str) -> None:
+    """Only root may listen below 1024, where a CA comes to port 80: it gets that one right, no other ever."""
+    unit = lines(Service(program=Path("/opt/slipway/bin/slipway"), port=port, options=options))
 
     assert f"CapabilityBoundingSet={capability}" in unit
     assert f"AmbientCapabilities={capability}" in unit
@@ -32,9 +38,12 @@ def test_has_no_right_but_for_a_low_port(port: int, capability: str) -> None:
 
 def test_words_of_the_command_are_quoted() -> None:
     """What systemd would expand or split stays one word as it is."""
-    unit = lines(Service(program=Path('/opt/a b%i"$HOME/slipway'), port=7880))
+    options = ('"$HOME', "it's", "", ";")
+    unit = lines(Service(program=Path("/opt/a b%i/slipway"), port=7880, options=options))
 
-    assert 'ExecStart="/opt/a b%%i\\"$$HOME/slipway" up --data /var/lib/slipway/data --port 7880' in unit
+    command = 'ExecStart="/opt/a b%%i/slipway" up --data /var/lib/slipway/data --port 7880'
+    words = (r'"\"$$HOME"', '"it\'s"', '""', '";"')
+    assert " ".join((command, *words)) in unit
 
 
 def test_further_options_are_those_of_up() -> None:
@@ -47,6 +56,8 @@ def test_further_options_are_those_of_up() -> None:
         require_options_of_up(("--verbos",))
     with pytest.raises(WrongInput, match="--port: the service has its own"):
         require_options_of_up(("--port=1",))
+    with pytest.raises(WrongInput, match=r"--tls-key here\.pem: the service runs elsewhere"):
+        require_options_of_up(("--tls-certificate", "/there.pem", "--tls-key", "here.pem"))
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd here")
@@ -81,3 +92,10 @@ def test_a_program_that_the_user_cannot_reach_is_refused(tmp_path: Path) -> None
 
     with pytest.raises(CommandFailed, match="whole machine: `PIPX_HOME=/opt/pipx"):
         require_reachable(program)
+
+
+@pytest.mark.parametrize("name", ["it's", 'a"b', "a\\b", "a$b", "a\nb"])
+def test_a_name_that_systemd_refuses_is_refused_before(name: str) -> None:
+    """Otherwise a unit that can't be loaded would be left."""
+    with pytest.raises(CommandFailed, match="systemd runs no program with such a name"):
+        require_reachable(Path("/opt", name, "slipway"))

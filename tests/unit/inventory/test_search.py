@@ -46,6 +46,7 @@ PAGE = Path(__file__).parents[3] / "docs/reference/search.md"
         ("shop node:pve1", ((SHOP, PVE1),)),
         ("shop,50%_off", ((Term(TEXT, ("%shop%", r"%50\%\_off%")),),)),
         ('"tag:a b, \\"c\\""', ((Term(TEXT, ('%tag:a b, "c"%',)),),)),
+        ('"tag=web","a*"', ((Term(TEXT, ("%tag=web%", "%a*%")),),)),
         ('name:"a b",c*', ((Term("name", ("a b", "c%")),),)),
         (r"name:W_b-?*", ((Term("name", (r"w\_b-_%",)),),)),
         ("101,105-110", ((Term("vmid", ("[101,101]", "[105,110]")),),)),
@@ -83,6 +84,12 @@ def test_what_is_written_is_what_is_meant(text: str, search: Search) -> None:
         ("status:runing", "Did you mean 'running'?"),
         ("status:deleted", "is no value of status"),
         ("ip:10.0.0.0/33", "it is an address like 10.0.0.5, or a network like 10.0.0.0/24."),
+        ("ip:fe80::1%eth0", "it is an address like 10.0.0.5"),
+        ("name:web-* -tag=keep", "At character 12: a colon stands after a word, like tag:web;"),
+        ("Status!=running", "a colon stands after a word"),
+        ("name:web-* -tag:keep*", "'keep*' is no value of tag: it takes a whole name"),
+        ("node:pve?", "it takes a whole name"),
+        ("web-*", "name:web-* is names that begin so"),
         ("vmid:99", "a VMID goes from 100"),
         ("vmid:101,web", "'web' is no value of vmid"),
         ("vmid:110-105", "a range goes upwards"),
@@ -130,10 +137,14 @@ def test_filters_are_conditions_that_hold_beside_the_search() -> None:
 
 def test_a_list_names_the_parameter() -> None:
     """As a form needs it."""
-    with pytest.raises(SearchInvalid) as refused:
-        search_of(ListContainers(q="tga:x"))
+    for query in (ListContainers(q="tga:x"), ListContainers(tag="web*")):
+        with pytest.raises(SearchInvalid) as refused:
+            search_of(query)
 
-    assert [(each.field, each.message) for each in refused.value.errors] == [("q", refused.value.message)]
+        field = "q" if query.q else "tag"
+        assert [(each.field, each.message) for each in refused.value.errors] == [
+            (field, refused.value.message)
+        ]
 
 
 def test_each_word_is_a_condition_and_stands_in_the_reference() -> None:

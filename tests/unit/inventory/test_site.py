@@ -72,6 +72,15 @@ def test_what_is_requested_wins() -> None:
     assert (spec.tags, taken) == (("site", "web"), {"tags": "site", "networks.1.bridge": "vmbr1"})
 
 
+def test_an_empty_text_is_none_of_the_sites() -> None:
+    """A container can have no key, and the node's own DNS; without site defaults it is the same."""
+    requested = spec_of(ssh_public_keys="", nameserver="", searchdomain="")
+    of_site = SiteDefaults(ssh_public_keys="ssh-ed25519 AAAA", nameserver="10.0.0.1", searchdomain="lan")
+
+    assert site.applied(requested, of_site) == (spec_of(), {})
+    assert site.applied(requested, NO_DEFAULTS) == (spec_of(), {})
+
+
 def test_without_defaults_a_request_stays_as_it_is() -> None:
     """No field is filled that nobody has said anything about."""
     assert site.applied(spec_of(), NO_DEFAULTS) == (spec_of(), {})

@@ -1,6 +1,7 @@
 """The token script: its variables, and what is read of its output."""
 
 import subprocess
+from typing import Any
 
 import pytest
 
@@ -39,8 +40,7 @@ def test_an_incomplete_output_is_refused_without_being_quoted(output: str) -> No
 
 def test_variables_reach_the_shell_as_they_are() -> None:
     """Quotes, dollars and spaces in a bound are text."""
-    bounds = AccessBounds(mounts="/srv/it's $HOME `x`")
-    values = script.variables(name="home", access_id="ab12", address="pve1", tier=Tier.FULL, bounds=bounds)
+    values = {"ID": "ab12", "MOUNTS": "/srv/it's $HOME `x`"}
     head = script.with_variables(values).splitlines()[1 : len(values) + 1]
 
     said = subprocess.run(
@@ -54,15 +54,71 @@ def test_variables_reach_the_shell_as_they_are() -> None:
     assert script.with_variables({"ID": "ab12"}, "remove").splitlines()[1:3] == ["ID=ab12", "set -- remove"]
 
 
-@pytest.mark.parametrize(("field", "value"), [("vmids", "1\n2"), ("pool", "a\0b"), ("mounts", "x" * 4001)])
-def test_a_bound_of_several_lines_is_refused(field: str, value: str) -> None:
-    """It names the field."""
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("vmids", "100\n200"),
+        ("vmids", "1-5"),
+        ("vmids", "100 all"),
+        ("pool", "a\0b"),
+        ("pool", "a b"),
+        ("mounts", "/" + "x" * 4001),
+        ("mounts", "/srv /srv/../etc"),
+        ("mounts", "/"),
+        ("devices", "/srv"),
+        ("features", "mount everything"),
+        ("hookscripts", "/root/x"),
+    ],
+)
+def test_a_bound_that_the_script_would_refuse_is_refused_before(field: str, value: str) -> None:
+    """It names the field; nothing is run on a node, and no script is handed out that fails there."""
     bounds = AccessBounds.model_validate({field: value})
 
     with pytest.raises(Invalid) as refused:
         script.variables(name="home", access_id="ab12", address="", tier=Tier.FULL, bounds=bounds)
 
-    assert [each.field for each in refused.value.errors] == [field]
+    assert [each.field for each in refused.value.errors] == [f"bounds.{field}"]
+
+
+def test_bounds_as_the_script_takes_them_are_taken() -> None:
+    """What they are like is read from the script, so the two never differ."""
+    bounds = AccessBounds(
+        vmids="100-199,300 400",
+        pool="slipway/inner",
+        mounts="/srv /mnt/data",
+        devices="/dev/dri",
+        features="mount privileged",
+        hookscripts="local:snippets/x.sh",
+    )
+
+    values = script.variables(name="home", access_id="ab12", address="", tier=Tier.FULL, bounds=bounds)
+
+    assert {field for field, _ in bounds} <= {field.lower() for field in values}
+
+
+@pytest.mark.parametrize(
+    ("given", "fields"),
+    [
+        ({"name": "Home"}, ["name"]),
+        ({"address": 'a"b'}, ["address"]),
+        ({"access_id": "a-b"}, ["id"]),
+        ({"tier": Tier.OPERATE, "bounds": AccessBounds(vmids="100")}, ["bounds.vmids"]),
+    ],
+)
+def test_other_variables_are_refused_too(given: dict[str, Any], fields: list[str]) -> None:
+    """Each by its field."""
+    good: dict[str, Any] = {"name": "home", "access_id": "ab12", "address": "", "tier": Tier.FULL}
+
+    with pytest.raises(Invalid) as refused:
+        script.variables(**good | {"bounds": AccessBounds()} | given)
+
+    assert [each.field for each in refused.value.errors] == fields
+
+
+def test_bounds_without_containers_bind_no_new_key() -> None:
+    """They are refused before root's password is used."""
+    with pytest.raises(Invalid, match="only together with vmids or pool"):
+        script.refuse_loose(AccessBounds(mounts="/srv"))
 
 
 @pytest.mark.parametrize(

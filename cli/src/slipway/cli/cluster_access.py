@@ -202,9 +202,9 @@ def _read(file: str) -> dict[str, Any]:
     """Read what the token script printed, without what a login shell printed before it."""
     if file == "-" and has_terminal():
         warn("Paste what the script printed, and end with Ctrl-D:")
-    text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-    _, opening, rest = f"\n{text}".partition("\n{")
     try:
+        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+        _, opening, rest = f"\n{text}".partition("\n{")
         body: dict[str, Any] = json.loads(f"{opening}{rest}")
     except ValueError as error:
         where = "Standard input" if file == "-" else file
@@ -219,15 +219,17 @@ def _overridden(
     body: dict[str, Any], *, name: str | None, endpoint: str | None, port: int | None
 ) -> dict[str, Any]:
     changed = {**body, **{key: value for key, value in (("name", name), ("endpoint", endpoint)) if value}}
-    if port is not None and changed.get("ssh"):
-        changed["ssh"] = {**changed["ssh"], "port": port}
+    if port is not None and isinstance(ssh := changed.get("ssh"), dict):
+        changed["ssh"] = {**ssh, "port": port}
     return changed
 
 
 def _change(body: Mapping[str, Any], *, port: int | None) -> dict[str, Any]:
     """Return the change of access that the script's output stands for; the API's address stays as it is."""
     change = {key: value for key, value in body.items() if key not in {"name", "endpoint", "ssh"}}
-    ssh = {**(body.get("ssh") or {}), **({"port": port} if port else {})}
+    ssh = body.get("ssh") or {}
+    if port and isinstance(ssh, dict):
+        ssh = {**ssh, "port": port}
     return change | ({"ssh": ssh} if ssh else {})
 
 

@@ -1,5 +1,6 @@
 """The questions about a cluster that is added, or whose access is changed, by hand."""
 
+import re
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from pathlib import Path
@@ -13,9 +14,12 @@ from slipway.cli.host_trust import probe, trusted_host_key
 from slipway.cli.questions import ask, ask_secret
 from slipway.cli.terminal import warn
 from slipway.client.transport import Transport
+from slipway.contracts.tiers import Tier
 
 _KEY = "~/.ssh/id_ed25519"
 _FULL = "full"
+_PORT = re.compile(r"[1-9][0-9]{0,4}")
+_LAST_PORT = 65535
 
 
 async def ask_for_cluster(
@@ -24,14 +28,12 @@ async def ask_for_cluster(
     """Ask for every field of a new cluster; return it, and the SSH host keys that were compared."""
     name = name or ask("Name of the cluster in Slipway", default="home")
     endpoint = endpoint or ask("Address of its API", default="https://pve1:8006")
-    if "//" not in endpoint:
-        endpoint = f"https://{endpoint}"
-    url = urlsplit(endpoint)
-    if not url.hostname:
-        raise WrongInput(f"{endpoint} is no address: it is like https://pve1:8006.")
+    endpoint, host, api_port = endpoint_of(endpoint)
     tier = ask("Tier of trust: observe, operate or full", default=_FULL)
-    ssh_port = port or (int(ask("Port of SSH", default="22")) if tier == _FULL else 22)
-    seen = await probe(client, url.hostname, port=ssh_port, api_port=url.port or 8006)
+    if tier not in set(Tier):
+        raise WrongInput(f"{tier} is no tier of trust: it is {', '.join(Tier)}.")
+    ssh_port = port or (port_of(ask("Port of SSH", default="22")) if tier == _FULL else 22)
+    seen = await probe(client, host, port=ssh_port, api_port=api_port)
     body: dict[str, Any] = {"name": name, "endpoint": endpoint, "tier": tier}
     body["tls_fingerprint"] = _compared_fingerprint(seen)
     body["token_id"] = ask("Token", default="slipway@pve!main")
@@ -41,6 +43,26 @@ async def ask_for_cluster(
         confirmed.add(trusted_host_key(seen, given=None, accept_new=False))
         body["ssh"] = {**_ask_for_login(), "port": ssh_port}
     return body, confirmed
+
+
+def endpoint_of(text: str) -> tuple[str, str, int]:
+    """Return an endpoint with its host and port, from what a person types."""
+    endpoint = text if "//" in text else f"https://{text}"
+    try:
+        url = urlsplit(endpoint)
+        host, port = url.hostname, url.port
+    except ValueError:
+        host = port = None
+    if not host:
+        raise WrongInput(f"{endpoint} is no address: it is like https://pve1:8006.")
+    return endpoint, host, port or 8006
+
+
+def port_of(text: str) -> int:
+    """Return the port that a person types."""
+    if not _PORT.fullmatch(text) or int(text) > _LAST_PORT:
+        raise WrongInput(f"{text} is no port: it is a number from 1 to {_LAST_PORT}.")
+    return int(text)
 
 
 def ask_for_access(cluster: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,4 +120,7 @@ def _ask_for_login() -> dict[str, Any]:
 
 
 def _read_key(file: str) -> str:
-    return Path(file).expanduser().read_text(encoding="utf-8")
+    try:
+        return Path(file).expanduser().read_text(encoding="utf-8")
+    except ValueError:
+        raise WrongInput(f"{file} is no private SSH key in OpenSSH or PEM form, which is text.") from None

@@ -9,6 +9,7 @@ import typer
 
 from slipway.cli import cluster_facts, cluster_settings, freshness
 from slipway.cli.confirmation import is_confirmed
+from slipway.cli.errors import WrongInput
 from slipway.cli.formats import print_document
 from slipway.cli.session import PlanOption, Session, YesOption, command
 from slipway.cli.terminal import say, warn
@@ -74,6 +75,28 @@ async def _show(session: Session, cluster: ClusterArgument) -> None:
     session.print_one(item, rows, name="name")
     for outage in freshness.outages_of([item]):
         warn(outage)
+
+
+@command(app, "vmid-range", "set the VMIDs that Slipway chooses from; containers that exist keep theirs")
+async def _set_vmid_range(
+    session: Session,
+    cluster: ClusterArgument,
+    vmids: Annotated[str, typer.Argument(help="200-299, or all", show_default=False)],
+) -> None:
+    path = f"{cluster_path(cluster)}/vmid-range"
+    first, _, last = vmids.partition("-")
+    if vmids != "all" and not (first.isdecimal() and last.isdecimal()):
+        raise WrongInput(f"{vmids!r} is no range of VMIDs: write it like 200-299, or all.")
+    async with session.connect() as client:
+        if vmids == "all":
+            item = await client.delete(path)
+        else:
+            item = await client.put(path, {"first": int(first), "last": int(last)})
+    if session.form.is_whole:
+        print_document(item, session.form)
+    session.report(
+        f"Slipway chooses {'any free VMID' if vmids == 'all' else vmids} in {item['name']} from now on."
+    )
 
 
 @command(

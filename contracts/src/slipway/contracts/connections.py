@@ -19,6 +19,10 @@ TOKEN_PATTERN = r"slipway-(?P<id>[a-z0-9]{1,20})@pve!main"  # noqa: S105 - a pat
 """The token that the script makes, with the id under which it is this Slipway's own."""
 
 
+ADDRESS_PATTERN = r"[A-Za-z0-9._:-]{1,253}"
+"""What the address of a node looks like: a host's name or an IP address."""
+
+
 class AccessBounds(Value):
     """What the token script binds access to, in its own words; empty is no bound."""
 
@@ -31,7 +35,7 @@ class AccessBounds(Value):
     devices: str = ""
     """Devices of the node that containers may be given."""
     features: str = ""
-    """Features that reach into the node: `mount mknod force_rw_sys`."""
+    """What reaches into the node: `mount mknod force_rw_sys`, and `privileged` containers."""
     hookscripts: str = ""
     """Hook scripts that containers may be given."""
 
@@ -120,12 +124,14 @@ class MakeNodeAccess(Query[MadeAccess]):
     """The id that stands in all names that the script makes."""
     tier: Tier = Tier.FULL
     bounds: AccessBounds = AccessBounds()
+    like: str = ""
+    """The id of the access that it replaces: if no bounds are given, that one's stay."""
     own: str = ""
     """The identity that the cluster must have; empty: it is a new one."""
     known: Mapping[str, str] = Field(default_factory=dict)
     """Identities of clusters that are known already, with their names."""
     ids: Mapping[str, str] = Field(default_factory=dict)
-    """Ids of clusters that were known once, by identity: what was made under them is made anew."""
+    """Ids of clusters that were known once, by identity: if no bounds are given, those of that one stay."""
 
 
 class RemoveNodeAccess(Query[Done]):

@@ -49,6 +49,11 @@ class Listening:
         return HOST if self.has_tls or self.host in {HOST, "0.0.0.0"} else self.host  # noqa: S104
 
     @property
+    def tls_host(self) -> str:
+        """The address at which this machine finds the port with TLS."""
+        return {"0.0.0.0": HOST, "::": "::1"}.get(self.host, self.host)  # noqa: S104 - it is not listened on
+
+    @property
     def warning(self) -> str | None:
         """What a person should know before others use it."""
         if self.has_tls or self.is_loopback:

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from slipway.cli.terminal import say
-from slipway.runtime.process.certificate import read_certificate
+from slipway.runtime.process.certificate import CertificateUnusable, read_certificate
 from slipway.runtime.process.clock import now
 from slipway.standalone.folders import DataFolder, write_whole
 
@@ -39,7 +39,19 @@ async def prepare_certificate(*, data: str, own: Sequence[str] | None, names: Se
         write_whole(files[1], key)
         write_whole(files[0], certificate)
         say(f"  a self-signed TLS certificate was made for {', '.join(names)}")
+    _forget_half_issued(folder)
     read_certificate(*files)
+
+
+def _forget_half_issued(folder: DataFolder) -> None:
+    """Remove what a CA issued if it is no pair: a power cut came between its two files."""
+    if all(file.exists() for file in folder.acme_files):
+        try:
+            read_certificate(*folder.acme_files)
+        except CertificateUnusable as error:
+            for file in folder.acme_files:
+                file.unlink()
+            say(f"  the certificate that a CA issued is asked for anew: {error}")
 
 
 def self_signed(names: Sequence[str]) -> tuple[str, str]:

@@ -60,7 +60,9 @@ class DataFolder:
         self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         for folder in (self.run, self.log, self.secrets, self.identities):
             folder.mkdir(exist_ok=True, mode=0o700)
-        lock = (self.run / "lock").open("w", encoding="utf-8")
+        # Not through a link: root may take a folder of the service's user.
+        descriptor = os.open(self.run / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        lock = os.fdopen(descriptor, "w", encoding="utf-8")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -37,6 +37,12 @@ class GatewayAddress:
         """Where this machine's programs find the API."""
         return url_of(self._listening.local_host, self.plain_port)
 
+    @property
+    def tls_url(self) -> str | None:
+        """Where this machine finds the page with TLS; None without."""
+        listening = self._listening
+        return url_of(listening.tls_host, self._port, scheme="https") if listening.has_tls else None
+
     def require_free(self) -> None:
         """Raise `PortTaken` if somebody listens there."""
         require_free(self._port, self._listening.host)

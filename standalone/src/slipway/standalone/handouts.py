@@ -9,7 +9,7 @@ from pathlib import Path
 
 from slipway.runtime.topology.identity_files import Identities
 from slipway.standalone.embedded.process import account_for
-from slipway.standalone.embedded.shared import own_folder
+from slipway.standalone.embedded.shared import give, services_folder
 from slipway.standalone.folders import DataFolder, write_whole
 from slipway.standalone.services import START_ORDER, WITH_TABLES
 
@@ -35,8 +35,7 @@ def hand_out(folder: DataFolder, database_urls: Mapping[str, str]) -> None:
     for service, files in handouts(folder).items():
         place = _parent(folder) / service
         place.mkdir(mode=0o700, exist_ok=True)
-        if owner is not None:
-            os.chown(place, *owner)
+        give(place, account)
         for setting, source in _sources(folder, service).items():
             write_whole(files[setting], source.read_text(encoding="utf-8"), owner=owner)
         if service in WITH_TABLES:
@@ -44,7 +43,7 @@ def hand_out(folder: DataFolder, database_urls: Mapping[str, str]) -> None:
 
 
 def _parent(folder: DataFolder) -> Path:
-    return own_folder(folder.path, "services", account_for(folder.path))
+    return services_folder(folder.path, account_for(folder.path))
 
 
 def _sources(folder: DataFolder, service: str) -> dict[str, Path]:

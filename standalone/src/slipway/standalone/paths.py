@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from slipway.standalone.embedded.process import Account
-from slipway.standalone.embedded.shared import own_folder
+from slipway.standalone.embedded.shared import services_folder
 
 _TEMPLATES = Path("infra", "lxc", "templates")
 _SCRIPTS = Path("infra", "proxmox")
@@ -44,7 +44,7 @@ def own_record(data: Path, account: Account | None) -> Path | None:
     if account is None:
         return path
     if not account.can_reach(path.parent):
-        inner = own_folder(data, "services", account) / "proxmox-record.jsonl"
+        inner = services_folder(data, account) / "proxmox-record.jsonl"
         if not path.exists():
             path.symlink_to(inner)
         path = inner

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from slipway.standalone.embedded.process import account_for
-from slipway.standalone.embedded.shared import own_folder
+from slipway.standalone.embedded.shared import services_folder
 from slipway.standalone.folders import DataFolder, write_whole
 
 POLL_SECONDS = 1.0
@@ -29,7 +29,7 @@ class HandedCertificate:
         self._own = own
         account = account_for(folder.path)
         self._owner = (account.uid, account.gid) if os.geteuid() == 0 else None
-        place = own_folder(folder.path, "services", account) / "gateway"
+        place = services_folder(folder.path, account) / "gateway"
         self.copies = (place / "tls-certificate.pem", place / "tls-key.pem")
         self._copied: tuple[str, ...] = ()
 
@@ -43,7 +43,7 @@ class HandedCertificate:
 
     def copy(self) -> None:
         """Write the copies anew if the files have others."""
-        contents = tuple(path.read_text(encoding="utf-8") for path in self._sources)
+        contents = tuple(_text(path) for path in self._sources)
         if contents != self._copied:
             for target, content in zip(self.copies, contents, strict=True):
                 write_whole(target, content, owner=self._owner)
@@ -57,7 +57,7 @@ class HandedCertificate:
             problem = ""
             try:
                 self.copy()
-            except (OSError, UnicodeDecodeError) as error:
+            except OSError as error:
                 problem = f"the certificate can't be copied for the gateway, which goes on without: {error}"
             if problem and problem != reported:
                 report(problem)
@@ -65,7 +65,12 @@ class HandedCertificate:
 
     def fingerprint(self) -> str:
         """Return the certificate's SHA-256 fingerprint."""
-        text = self._sources[0].read_text(encoding="utf-8")
+        text = _text(self._sources[0])
         first = text[: text.index(_END) + len(_END)]
         der = ssl.PEM_cert_to_DER_cert(first[first.index("-----BEGIN CERTIFICATE") :])
         return hashlib.sha256(der).digest().hex(":").upper()
+
+
+def _text(path: Path) -> str:
+    """Read a file of PEM; what stands around it may be in any encoding."""
+    return path.read_text(encoding="utf-8", errors="replace")

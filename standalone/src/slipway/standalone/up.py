@@ -109,6 +109,7 @@ class Stack:
         self.lab = labs.read_lab(self.folder.lab) if self._options.with_lab else None
         self._endpoints = {
             "http": self.url,
+            "https": self._address.tls_url,
             "services": {name: f"http://{HOST}:{port}" for name, port in self._ports.items()},
             "nats": nats.url,
             "nats_nkey_file": str(self._identities.nkey_file("integrator")),

@@ -24,6 +24,7 @@ from slipway.lab.http.front import Front
 from slipway.lab.ssh import paths
 from slipway.lab.ssh.forced import ForcedCommands
 from slipway.lab.ssh.pct import Pct
+from slipway.lab.ssh.pvesh import NodeTools
 from slipway.lab.ssh.scripts import KEYS, Scripts
 from slipway.lab.ssh.server import Door, SshFront
 from slipway.lab.ssh.shell import Shell
@@ -51,8 +52,9 @@ class Listening:
     ) -> None:
         """Listen everywhere, at the wanted ports of the first node if there are any."""
         for name, machine in members.items():
-            await self._open_api(name, machine, Api(machine, observers, doorkeeper), stack)
-            await self._open_ssh(name, machine, stack)
+            api = Api(machine, observers, doorkeeper)
+            await self._open_api(name, machine, api, stack)
+            await self._open_ssh(name, machine, api, stack)
         first = next(iter(members.values()))
         control = Front(Orders(first, doorkeeper), first.certificates.context(), Gate(self.faults))
         path = self.folder.path / "control-port.json"
@@ -83,10 +85,13 @@ class Listening:
         self.faults.listen(lambda _: front.drop_all() if state.is_shut else None)
         stack.push_async_callback(front.stop)
 
-    async def _open_ssh(self, name: str, machine: Machine, stack: contextlib.AsyncExitStack) -> None:
+    async def _open_ssh(
+        self, name: str, machine: Machine, api: Api, stack: contextlib.AsyncExitStack
+    ) -> None:
         host_key = self.host_ssh_key(name)
         public = " ".join(host_key.export_public_key().decode().split()[:2])
-        scripts = Scripts(machine, public)
+        pct, tools = Pct(machine), NodeTools(api)
+        scripts = Scripts(machine, public, {"pct": pct.run, "pvesh": tools.pvesh, "pveam": tools.pveam})
         door = Door(
             host_key=host_key,
             password=self.folder.secret("root-password"),
@@ -95,7 +100,7 @@ class Listening:
         )
         state = machine.condition
         gate = Gate(self.faults, is_frozen=lambda: state.is_ssh_frozen, is_shut=lambda: state.is_shut)
-        shell = Shell(machine, Pct(machine), scripts.run)
+        shell = Shell(machine, pct, scripts.run)
         ssh = SshFront(shell, ForcedCommands(machine, shell), door, self.faults, gate)
         path = self.folder.path / f"ssh-port{site.suffix(name, self.names)}.json"
         port = self.ssh_ports.get(name, 0)

@@ -129,9 +129,10 @@ class ProxmoxApi(StorageCalls):
         """
         return await self.create(node, {**params, "restore": True})
 
-    async def config(self, node: str, vmid: int) -> ContainerConfig:
-        """Return a container's config; only lock and digest while it is being created."""
-        return await self._one(ContainerConfig, "nodes", node, "lxc", str(vmid), "config")
+    async def config(self, node: str, vmid: int, *, snapshot: str | None = None) -> ContainerConfig:
+        """Return a container's config, or a snapshot's; only lock and digest while it is being created."""
+        params = {"snapshot": snapshot} if snapshot else {}
+        return await self._one(ContainerConfig, "nodes", node, "lxc", str(vmid), "config", params=params)
 
     async def pending(self, node: str, vmid: int) -> tuple[PendingRow, ...]:
         """Return each setting as it is, and as it will be after the next start."""

@@ -206,5 +206,5 @@ def _why_unreadable(text: str, reason: str) -> str:
 def _host_key(access: NodeAccess) -> asyncssh.SSHKey:
     try:
         return asyncssh.import_public_key(access.host_key)
-    except asyncssh.KeyImportError as error:
+    except ValueError as error:
         raise Invalid("The SSH host key can't be read.", code="proxmox.access-invalid") from error

@@ -144,7 +144,7 @@ def _trust(access: ApiAccess) -> Mapping[str, object]:
         return {"cert_reqs": "CERT_NONE", "assert_hostname": False, "ssl_context": context}
     try:
         context = ssl.create_default_context(cadata=access.ca)
-    except (ssl.SSLError, ValueError) as error:
+    except (ssl.SSLError, ValueError, TypeError) as error:
         raise Invalid("The CA certificate is not PEM text.", code="proxmox.access-invalid") from error
     if access.ca is not None:
         # Old cluster CAs lack extensions that Python 3.13 began to ask for.

@@ -1,7 +1,7 @@
 """The archive that support asks for: versions, settings, checks, counts and the last of the logs.
 
-No secret is in it: what could be one is masked by its name and by its value, and before the archive is
-written each part is searched for every secret of the installation. One that has any is not written.
+No secret is in it: what could be one is masked by its name, and each part is searched for every secret of the
+installation, which is masked by its value.
 """
 
 import io
@@ -19,7 +19,7 @@ from slipway.cli.errors import CommandFailed
 from slipway.contracts.problems import SlipwayError
 from slipway.runtime.database.engine import Database
 from slipway.runtime.process.disk import free_bytes
-from slipway.runtime.secrets.redaction import clean, redact_for_good
+from slipway.runtime.secrets.redaction import clean
 from slipway.standalone.doctor.files import require_folder
 from slipway.standalone.doctor.findings import NotChecked, Report
 from slipway.standalone.doctor.installation import Installation
@@ -40,15 +40,13 @@ async def write_bundle(path: Path, installation: Installation, reports: Sequence
     """Write the archive, readable by its owner alone.
 
     Raises:
-        CommandFailed: if there is no installation, or the archive would have a secret in it.
+        CommandFailed: if there is no installation.
     """
     try:
         require_folder(installation)
     except NotChecked as error:
         raise CommandFailed(f"{path} is not written: {error}") from error
     values = await secret_values(installation)
-    for value in values:
-        redact_for_good(value)
     contents = {
         "checks.json": _json([each.document() for each in reports]),
         "versions.json": _json(_versions(installation)),
@@ -56,12 +54,7 @@ async def write_bundle(path: Path, installation: Installation, reports: Sequence
         "counts.json": _json(await _counts(installation)),
         **{f"logs/{name}": text for name, text in _logs(installation)},
     }
-    for name, text in contents.items():
-        if any(value in text for value in values):
-            raise CommandFailed(
-                f"{path} is not written: {name} would have a secret in it; please report this"
-            )
-    _write(path, contents)
+    _write(path, {name: values.masked(text) for name, text in contents.items()})
 
 
 def _write(path: Path, contents: Mapping[str, str]) -> None:

@@ -1,6 +1,5 @@
 """Checks of files: they work as well while Slipway does not run."""
 
-import os
 import shlex
 import stat
 from collections.abc import Iterator
@@ -39,20 +38,18 @@ async def secret_files(installation: Installation) -> Finding:
     """Whether nobody but their owner can read the files with secrets."""
     require_folder(installation)
     files = list(secrets_of(installation))
-    open_ones = [path for path in files if path.lstat().st_mode & _OTHERS]
+    # Of what a link leads to: its own mode says nothing.
+    open_ones = [path for path in files if path.stat().st_mode & _OTHERS]
     if open_ones:
         named = " ".join(shlex.quote(str(path)) for path in open_ones[:_MOST_NAMED])
         more = f" and {len(open_ones) - _MOST_NAMED} more" if len(open_ones) > _MOST_NAMED else ""
         return failed(f"others can read {named}{more}", f"chmod go= {named}")
-    allowed = {
-        os.geteuid(),
-        0,
-        installation.folder.path.stat().st_uid,
-        account_for(installation.folder.path).uid,
-    }
-    foreign = [path for path in files if path.lstat().st_uid not in allowed]
+    owner = installation.folder.path.stat().st_uid
+    allowed = {owner, account_for(installation.folder.path).uid}
+    foreign = [path for path in files if path.stat().st_uid not in allowed]
     if foreign:
-        return failed(f"{foreign[0]} belongs to another user", f"chown it as {installation.folder.path} is")
+        named = shlex.quote(str(foreign[0]))
+        return failed(f"{foreign[0]} belongs to user {foreign[0].stat().st_uid}", f"chown {owner} {named}")
     return ok(f"{len(files)} files, each readable by its owner alone")
 
 
@@ -74,6 +71,9 @@ async def key_ring(installation: Installation) -> Finding:
     """Whether the keys that seal every stored secret can be read."""
     require_folder(installation)
     path = installation.folder.key_ring
+    if path.exists():
+        # Not to be allowed to read it is another matter than to have lost it.
+        path.open("rb").close()
     try:
         ring = KeyRing.from_file(path)
     except SecretUnreadable as error:

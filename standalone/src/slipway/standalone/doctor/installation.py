@@ -38,6 +38,11 @@ class Installation:
             return {}
         return content
 
+    @property
+    def page_url(self) -> str:
+        """Where the page is, with TLS if it is on; `endpoints` must not be empty."""
+        return str(self.endpoints.get("https") or self.endpoints["http"])
+
     @cached_property
     def processes(self) -> Mapping[str, int]:
         """The process ids of what runs, by name."""

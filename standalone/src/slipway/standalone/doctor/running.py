@@ -69,17 +69,22 @@ async def versions(installation: Installation) -> Finding:
 
 async def certificate(installation: Installation) -> Finding:
     """Whether the page's certificate is valid for a while."""
-    url = httpx.URL(str(installation.endpoints.get("http") or "")) if installation.endpoints else None
-    if url is None:
+    if not installation.endpoints:
         raise NotChecked("Slipway does not run, or is not ready yet")
+    url = httpx.URL(installation.page_url)
     if url.scheme != "https":
-        return ok("the page is served without TLS, on this machine alone")
+        return ok("Slipway itself serves the page without TLS")
     _, writer = await asyncio.open_connection(url.host, url.port or 443, ssl=_unverified())
     try:
         shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
     finally:
         writer.close()
-    return judge_certificate(x509.load_der_x509_certificate(shown).not_valid_after_utc, datetime.now(tz=UTC))
+    end = x509.load_der_x509_certificate(shown).not_valid_after_utc
+    async with _http() as http:
+        degraded = (await http.get(f"{installation.endpoints['http']}/readyz")).json().get("degraded", {})
+    if (refused := degraded.get("certificate")) and end > datetime.now(tz=UTC):
+        return warning(refused, "replace both files with a certificate and its key")
+    return judge_certificate(end, datetime.now(tz=UTC))
 
 
 def judge_certificate(end: datetime, now: datetime) -> Finding:

@@ -1,5 +1,6 @@
 """Checks of what the services need: ports, the database with its schemas, the bus with its streams."""
 
+import asyncio
 import socket
 from importlib.resources import files
 from pathlib import Path
@@ -11,6 +12,7 @@ from slipway.contracts.problems import SlipwayError
 from slipway.contracts.registry import SERVICES
 from slipway.runtime.bus.stream_watch import FULL_SHARE, WARN_SHARE
 from slipway.runtime.database.engine import Database, is_migrated
+from slipway.runtime.errors import BusUnavailable
 from slipway.runtime.process.settings import DatabaseSettings
 from slipway.runtime.secrets.vault import KeyRing
 from slipway.runtime.topology.__main__ import connected
@@ -21,7 +23,12 @@ from slipway.standalone.doctor.installation import Installation
 from slipway.standalone.embedded.ports import HOST, PortTaken, require_free
 from slipway.standalone.services import WITH_TABLES
 
-_LOGS = "look at {}.log in the data folder; `slipway up` starts it again by itself"
+_LOGS = (
+    "look at {}.log in the data folder; `slipway up` starts it again when it has ended; if it hangs, restart "
+    "Slipway"
+)
+_BUS_SECONDS = 8.0
+"""For everything that is asked of the bus: one that stands still takes a connection, and says nothing."""
 _SEALING_KEYS = """
     select distinct split_part(sealed, ':', 2) as key from inventory.credentials
     union select distinct split_part(value, ':', 2) from inventory.clusters, jsonb_each_text(secrets)
@@ -33,7 +40,7 @@ async def port(installation: Installation) -> Finding:
     if installation.is_running:
         if not installation.endpoints:
             raise NotChecked("`slipway up` is not ready yet")
-        url = str(installation.endpoints["http"])
+        url = installation.page_url
         where = urlsplit(url)
         with socket.create_connection((where.hostname or HOST, where.port or 443), timeout=3):
             return ok(f"the page and the API are at {url}")
@@ -130,17 +137,23 @@ async def streams_of(installation: Installation) -> dict[str, StreamInfo]:
 
     Raises:
         NotChecked: if the bus does not run.
-        SlipwayError: if it does not answer, or a stream or a consumer is missing.
+        SlipwayError: if it does not answer in time, or a stream or a consumer is missing.
     """
     settings = installation.bus()
     if settings is None:
         raise NotChecked("the bus does not run")
-    async with connected(settings, settings.nats_nkey_file, "admin") as connection:
-        return {
-            str(info.config.name): info
-            for service in SERVICES
-            for info in (await verify(connection, service))[1]
-        }
+    try:
+        async with (
+            asyncio.timeout(_BUS_SECONDS),
+            connected(settings, settings.nats_nkey_file, "admin") as connection,
+        ):
+            return {
+                str(info.config.name): info
+                for service in SERVICES
+                for info in (await verify(connection, service))[1]
+            }
+    except TimeoutError as error:
+        raise BusUnavailable(f"The bus did not answer within {_BUS_SECONDS:.0f} seconds.") from error
 
 
 def _settings(installation: Installation, schema: str) -> DatabaseSettings:

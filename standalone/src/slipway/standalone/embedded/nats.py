@@ -18,6 +18,7 @@ from types import MappingProxyType
 from slipway.standalone.embedded.process import EmbeddedFailure
 from slipway.standalone.embedded.server import EmbeddedServer
 from slipway.standalone.embedded.shared import reachable
+from slipway.standalone.folders import write_whole
 
 STORE_SETTING = "SLIPWAY_NATS_MAX_FILE_STORE"
 _CONFIG = """\
@@ -81,8 +82,7 @@ class EmbeddedNats(EmbeddedServer):
         """Make what it needs to be launched; from any thread."""
         program = find_program()
         self._program = reachable(program.parent, [program.name], self._account) / program.name
-        self._config_file.write_text(self._config(), encoding="utf-8")
-        self._config_file.chmod(0o644)
+        write_whole(self._config_file, self._config(), owner=self._owner)
 
     def command(self) -> Sequence[str | Path]:
         """Return the command line, once it is prepared."""

@@ -6,7 +6,6 @@ administrator, whose password is stored beside the data.
 """
 
 import importlib.util
-import os
 import secrets
 import shutil
 import signal
@@ -18,6 +17,7 @@ from pathlib import Path
 from slipway.standalone.embedded.process import EmbeddedFailure, run_as
 from slipway.standalone.embedded.server import EmbeddedServer
 from slipway.standalone.embedded.shared import reachable
+from slipway.standalone.folders import write_whole
 
 DATABASE = "slipway"
 ADMIN = "postgres"
@@ -106,10 +106,7 @@ class EmbeddedPostgres(EmbeddedServer):
         return True
 
     def _create_cluster(self) -> None:
-        self._password_file.write_text(secrets.token_urlsafe(24), encoding="utf-8")
-        self._password_file.chmod(0o600)
-        if os.geteuid() == 0:
-            os.chown(self._password_file, self._account.uid, self._account.gid)
+        write_whole(self._password_file, secrets.token_urlsafe(24), owner=self._owner)
         draft = self._cluster.with_name("cluster.new")
         shutil.rmtree(draft, ignore_errors=True)
         self._run(

@@ -1,5 +1,6 @@
 """What the embedded servers have in common: a folder, a port, a log file, and one process."""
 
+import os
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -33,6 +34,8 @@ class EmbeddedServer(ABC):
         self.log = data / f"{self.name}.log"
         self._account = account_for(data)
         self._folder = own_folder(data, self.name, self._account)
+        self._owner = (self._account.uid, self._account.gid) if os.geteuid() == 0 else None
+        """Of what is written there: as root through no link, since the folder is that user's."""
         self.port = port or free_port()
         """At which it listens, over restarts too."""
         self._server: Server | None = None

@@ -30,14 +30,31 @@ def own_folder(data: Path, name: str, account: Account) -> Path:
     It is `data/name`; where root's data folder can't be reached by the servers' user, `data/name` is a link
     to a folder in the data folder's place under `/var/lib/slipway`.
     """
-    data.mkdir(parents=True, exist_ok=True, mode=0o755)
-    folder = data / name
-    if os.geteuid() == 0 and not account.can_reach(data):
-        folder = _linked(folder, _taken_place(data) / name, account)
-    folder.mkdir(mode=0o700, exist_ok=True)
-    if os.geteuid() == 0:
-        os.chown(folder, account.uid, account.gid)
+    folder = _made(data, name, account)
+    give(folder, account)
     return folder
+
+
+def services_folder(data: Path, account: Account) -> Path:
+    """Make the folder that has one for each service, as `own_folder` does.
+
+    It stays root's: a service that could put a link in the place of a folder there would lead root's writing
+    elsewhere.
+    """
+    folder = _made(data, "services", account)
+    if os.geteuid() == 0:
+        give(folder, Account(uid=0, gid=0))
+        folder.chmod(0o711)
+    return folder
+
+
+def give(folder: Path, account: Account) -> None:
+    """As root, give a folder to a user; through no link that another user has made."""
+    if os.geteuid() != 0:
+        return
+    if folder.is_symlink() and folder.lstat().st_uid != 0:
+        raise EmbeddedFailure(f"{folder} is a link that user {folder.lstat().st_uid} has made: remove it")
+    os.chown(folder, account.uid, account.gid)
 
 
 def place_of(data: Path) -> Path | None:
@@ -80,6 +97,15 @@ def remove_unused() -> list[Path]:
         with contextlib.suppress(OSError):
             folder.rmdir()
     return [*unused, *empty]
+
+
+def _made(data: Path, name: str, account: Account) -> Path:
+    data.mkdir(parents=True, exist_ok=True, mode=0o755)
+    folder = data / name
+    if os.geteuid() == 0 and not account.can_reach(data):
+        folder = _linked(folder, _taken_place(data) / name, account)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    return folder
 
 
 def _taken_place(data: Path) -> Path:

@@ -16,12 +16,13 @@ from slipway.cli.errors import CommandFailed, WrongInput
 from slipway.cli.terminal import say
 from slipway.standalone.commands import up
 from slipway.standalone.embedded.process import Account
-from slipway.standalone.systemd.unit import ENVIRONMENT, NAME, STATE, UNIT, Service, unit_text
+from slipway.standalone.systemd.unit import ENVIRONMENT, MADE, NAME, STATE, UNIT, Service, unit_text
 
 COMMAND_SECONDS = 150
 """For one command of systemd: it waits for the service's stop."""
 _BOOTED = Path("/run/systemd/system")
 """There if systemd runs this machine (sd_booted(3))."""
+_NO_SHELL = "/usr/sbin/nologin"
 _HIDDEN = (Path("/home"), Path("/root"), Path("/run/user"))
 """What `ProtectHome` hides from the service."""
 _NO_SYSTEMD = (
@@ -42,7 +43,7 @@ class Step:
 def install_steps(service: Service, *, is_user_there: bool) -> list[Step]:
     """Return what an installation does."""
     user = ["useradd", "--system", "--user-group", "--home-dir", str(STATE), "--no-create-home"]
-    user += ["--shell", "/usr/sbin/nologin", NAME]
+    user += ["--shell", _NO_SHELL, NAME]
     return [
         *([] if is_user_there else [_command(*user)]),
         Step(f"write {UNIT}:\n\n{unit_text(service)}", lambda: _write(UNIT, unit_text(service))),
@@ -67,12 +68,18 @@ def install(service: Service, *, is_plan: bool) -> int:
     if is_plan:
         _print(steps)
         return 0
+    _require_own_unit()
     require_systemd(service)
     require_reachable(service.program)
     run_steps(steps)
     say(f"Slipway runs as a service; its data is in {STATE}, its settings can stand in {ENVIRONMENT}.")
     say(f"See how it is: `slipway service status`, `journalctl -u {NAME}`, `slipway doctor --data {STATE}`.")
-    say(f"Sign in at http://127.0.0.1:{service.port} with the secret in {STATE}/secrets/bootstrap-token.")
+    where = (
+        f"http://127.0.0.1:{service.port}"
+        if not service.options
+        else f"the address that `journalctl -u {NAME}` names"
+    )
+    say(f"Sign in at {where}, with the secret in {STATE}/secrets/bootstrap-token.")
     return 0
 
 
@@ -83,6 +90,7 @@ def uninstall(*, is_plan: bool) -> int:
         return 0
     if not UNIT.exists():
         raise CommandFailed(f"there is no {UNIT}: Slipway is no service of this machine; nothing was changed")
+    _require_own_unit()
     _require_root()
     run_steps(uninstall_steps())
     say(f"The service is gone, its data is not: `slipway uninstall --data {STATE}` removes that too.")
@@ -124,6 +132,8 @@ def require_systemd(service: Service) -> None:
 
 def require_reachable(program: Path) -> None:
     """Raise `CommandFailed` unless the service's user, who has no home, can run the program."""
+    if not str(program).isprintable() or set(str(program)) & set("\"'\\$"):
+        raise CommandFailed(f"systemd runs no program with such a name: {str(program)!r}; move it elsewhere")
     places = {program, program.resolve(), Path(sys.prefix), Path(sys.base_prefix).resolve()}
     anyone = Account(uid=-1, gid=-1)
     for place in sorted(places):
@@ -141,12 +151,30 @@ def require_options_of_up(options: Sequence[str]) -> None:
     given = {each.partition("=")[0] for each in options} & {"--data", "--port"}
     if given:
         raise WrongInput(f"{', '.join(sorted(given))}: the service has its own")
-    get_command(up).make_context("slipway up", list(options))
+    context = get_command(up).make_context("slipway up", list(options))
+    for name, value in context.params.items():
+        if isinstance(value, Path) and not value.is_absolute():
+            option = f"--{name.replace('_', '-')}"
+            raise WrongInput(f"{option} {value}: the service runs elsewhere; give the whole path")
 
 
 def user_exists() -> bool:
     """Whether the service's user is there."""
     return any(user.pw_name == NAME for user in pwd.getpwall())
+
+
+def is_own_user() -> bool:
+    """Whether the service's user is the one that an installation has made, not somebody of that name."""
+    made = (str(STATE), _NO_SHELL)
+    return any(user.pw_name == NAME and (user.pw_dir, user.pw_shell) == made for user in pwd.getpwall())
+
+
+def is_own_unit(unit: Path = UNIT) -> bool:
+    """Whether there is a unit, and an installation has made it."""
+    try:
+        return unit.read_text(encoding="utf-8").startswith(MADE)
+    except FileNotFoundError:
+        return False
 
 
 def own_program() -> Path:
@@ -156,6 +184,13 @@ def own_program() -> Path:
         return found
     beside = Path(sys.executable).with_name("slipway")
     return beside if beside.is_file() else Path(shutil.which("slipway") or beside)
+
+
+def _require_own_unit() -> None:
+    if UNIT.exists() and not is_own_unit():
+        raise CommandFailed(
+            f"`slipway service install` has not made {UNIT}: nothing was changed. If it may go, remove it"
+        )
 
 
 def _require_root() -> None:

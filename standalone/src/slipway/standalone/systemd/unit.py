@@ -4,8 +4,10 @@ The service has a user of its own and sees the system read-only but for its data
 starts need no right that an ordinary user has not.
 """
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 NAME = "slipway"
 """Of the unit and of its user."""
@@ -17,10 +19,17 @@ STATE = Path("/var/lib/slipway/data")
 STOP_SECONDS = 90
 """Before systemd kills what is left: `up` ends its services one after the other within ten seconds, and what
 PostgreSQL has in memory reaches even a slow disk. Jobs are not waited for: their next owner takes them up."""
+MADE = "# Made by `slipway service install`"
+"""How the unit begins; one that begins otherwise is somebody else's."""
 _FIRST_FREE_PORT = 1024
 
+_PLAIN = re.compile(r"[A-Za-z0-9_./:=,@+-]+")
+"""A word that systemd reads as it is."""
+_ESCAPES = MappingProxyType(
+    {"\\": "\\\\", '"': '\\"', "%": "%%", "$": "$$", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
+)
 _UNIT = """\
-# Made by `slipway service install`, which overwrites it. Change it with `systemctl edit slipway`.
+{made}, which overwrites it. Change it with `systemctl edit slipway`.
 [Unit]
 Description=Slipway, a control plane for LXC containers on Proxmox VE
 Wants=network-online.target
@@ -88,19 +97,31 @@ class Service:
 
 def unit_text(service: Service) -> str:
     """Return the unit."""
-    words = [service.program, "up", "--data", STATE, "--port", service.port, *service.options]
+    program = _quoted(str(service.program))
+    words = ["up", "--data", STATE, "--port", service.port, *service.options]
     return _UNIT.format(
+        made=MADE,
         name=NAME,
-        command=" ".join(_quoted(str(word)) for word in words),
+        command=" ".join((program, *(_quoted(str(word)) for word in words))),
         environment=ENVIRONMENT,
         state=STATE,
         leaf=STATE.name,
         stop_seconds=STOP_SECONDS,
-        capabilities="CAP_NET_BIND_SERVICE" if 0 < service.port < _FIRST_FREE_PORT else "",
+        capabilities="CAP_NET_BIND_SERVICE" if _needs_low_port(service) else "",
     )
+
+
+def _needs_low_port(service: Service) -> bool:
+    """Whether it listens below 1024: for the page, or (HTTP-01 of ACME) at port 80 for the CA."""
+    asks_a_ca = any(each.partition("=")[0] == "--acme" for each in service.options)
+    return asks_a_ca or 0 < service.port < _FIRST_FREE_PORT
 
 
 def _quoted(word: str) -> str:
     """Return one word of a unit's command line (systemd.service(5), "Command lines")."""
-    escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
-    return f'"{escaped}"' if escaped != word or " " in word else word
+    if _PLAIN.fullmatch(word):
+        return word
+    escaped = word
+    for each, written in _ESCAPES.items():
+        escaped = escaped.replace(each, written)
+    return f'"{escaped}"'

@@ -15,11 +15,17 @@ from slipway.cli.terminal import say, warn
 from slipway.runtime.process import logs
 from slipway.runtime.process.settings import LogSettings
 from slipway.standalone.doctor.installation import Installation
-from slipway.standalone.embedded.shared import remove_place, remove_unused
-from slipway.standalone.folders import DataFolder, remove_tree
-from slipway.standalone.systemd.service import remove_user, run_steps, uninstall_steps, user_exists
+from slipway.standalone.folders import DataFolder
+from slipway.standalone.systemd.service import (
+    is_own_unit,
+    is_own_user,
+    remove_user,
+    run_steps,
+    uninstall_steps,
+)
 from slipway.standalone.systemd.unit import ENVIRONMENT, NAME, STATE, UNIT
 from slipway.standalone.uninstall.leaving import leave, line_by_hand
+from slipway.standalone.uninstall.ownership import foreign_entries, is_data_folder, remove_most, remove_rest
 from slipway.standalone.uninstall.stored_clusters import StoredCluster, read_clusters
 
 
@@ -27,10 +33,10 @@ async def uninstall(data: Path, *, is_plan: bool, yes: bool) -> int:
     """Show everything that would go, ask, and remove it; return 0 if nothing is left anywhere."""
     logs.configure("uninstall", LogSettings.model_construct(log_level="error", log_format="text"))
     folder = DataFolder(data.resolve())  # noqa: ASYNC240 - once, at the start
-    if not folder.secrets.is_dir():
+    if not is_data_folder(folder):
         raise CommandFailed(f"{folder.path} is not a data folder of Slipway; name the right one with --data")
     installation = Installation(folder=folder, port=0)
-    is_service = UNIT.exists() and folder.path == STATE
+    is_service = is_own_unit() and _is_of_the_service(folder)
     clusters = await _clusters(installation)
     _print_plan(installation, clusters, is_service=is_service)
     if is_plan:
@@ -79,18 +85,26 @@ async def _leave(cluster: StoredCluster) -> str | None:
 
 
 def _remove_data(folder: DataFolder) -> None:
-    if os.geteuid() == 0:
-        for removed in (*remove_place(folder.path), *remove_unused()):
-            say(f"removed {removed}")
-    remove_tree(folder.path)
-    say(f"removed {folder.path}")
-    if folder.path == STATE and os.geteuid() == 0:
+    for removed in remove_most(folder):
+        say(f"removed {removed}")
+    is_of_the_service = _is_of_the_service(folder)
+    if is_of_the_service and os.geteuid() == 0:
         ENVIRONMENT.unlink(missing_ok=True)
+        if is_own_user():
+            remove_user()
+    remove_rest(folder)
+    if is_of_the_service:
         for parent in (ENVIRONMENT.parent, STATE.parent):
             with contextlib.suppress(OSError):
                 parent.rmdir()
-        if user_exists():
-            remove_user()
+    if folder.path.exists():
+        warn(f"{folder.path} stays: {', '.join(foreign_entries(folder))} in it is not Slipway's")
+    else:
+        say(f"removed {folder.path}")
+
+
+def _is_of_the_service(folder: DataFolder) -> bool:
+    return folder.path == STATE.resolve()
 
 
 def _print_plan(installation: Installation, clusters: Sequence[StoredCluster], *, is_service: bool) -> None:
@@ -105,8 +119,10 @@ def _print_plan(installation: Installation, clusters: Sequence[StoredCluster], *
         f"remove {path}: users and their tokens, what is known of containers, jobs and their logs, the audit "
         "log, stored passwords, and the keys that open them"
     )
-    if path == STATE:
-        lines.append(f"remove {ENVIRONMENT} and the user {NAME}")
+    if foreign := foreign_entries(installation.folder):
+        lines.append(f"leave in {path} what Slipway has not made: {', '.join(foreign)}")
+    if _is_of_the_service(installation.folder):
+        lines.append(f"remove {ENVIRONMENT}" + (f" and the user {NAME}" if is_own_user() else ""))
     say("This would:")
     for number, line in enumerate(lines, 1):
         say(f"{number}. {line}")

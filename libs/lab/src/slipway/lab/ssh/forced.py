@@ -4,10 +4,11 @@ Theory of operation. The command is a real program, on the pretend host: a shell
 whose root is the folder `host` of the lab's data, over the machine's `/usr`. Programs of the lab are small
 scripts there (`/usr/sbin/pct`): they write down how they were called, and when the command has ended the lab
 runs that call with the session's streams, as if the command had executed it. Pools stand in
-`/etc/pve/user.cfg`, as on a real node.
+`/etc/pve/user.cfg` and containers in `/etc/pve/lxc`, as on a real node.
 
 Guarantees: nothing of the machine but its `/usr` is seen, and nothing of that can be changed.
-Non-guarantees: only a call at the command's end has the session's input.
+Non-guarantees: only a call at the command's end has the session's input. (Scripts of root's own have
+programs that answer while they run: `programs`.)
 """
 
 import asyncio
@@ -27,6 +28,7 @@ from slipway.lab.access.actors import ALL_PRIVILEGES
 from slipway.lab.guests.commands import program
 from slipway.lab.host.machine import Machine
 from slipway.lab.ssh.paths import FOLDER
+from slipway.lab.ssh.programs import SOCKET, Program, answer_calls, write_clients
 from slipway.lab.ssh.shell import Shell
 from slipway.lab.ssh.streams import Streams
 
@@ -101,6 +103,7 @@ class ForcedCommands:
         """Run a forced command, and what it executes at its end; give the exit code."""
         host = self._machine.folder / FOLDER
         self._write_pools(host)
+        self._write_configs(host)
         asked = {} if original is None else {"SSH_ORIGINAL_COMMAND": original}
         done = await execute(host, self._machine.node, ["/bin/sh", "-c", command], environment=asked)
         await streams.out(done.out)
@@ -119,9 +122,28 @@ class ForcedCommands:
         if after != before:
             config.write_text("".join(f"{line}\n" for line in after))
 
+    def _write_configs(self, host: Path) -> None:
+        """Write the configs of this node's containers where `pmxcfs` shows them."""
+        folder = host / "etc/pve/lxc"
+        folder.mkdir(parents=True, exist_ok=True)
+        configs = self._machine.configs
+        texts = {f"{vmid}.conf": configs.get(vmid) for vmid in configs.vmids()}
+        for path in folder.iterdir():
+            if path.name not in texts:
+                path.unlink()
+        for name, config in texts.items():
+            (folder / name).write_text("".join(f"{key}: {value}\n" for key, value in config.items()))
+
 
 async def execute(
-    host: Path, hostname: str, argv: Sequence[str], *, environment: Mapping[str, str], stdin: bytes = b""
+    host: Path,
+    hostname: str,
+    argv: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    stdin: bytes = b"",
+    programs: Mapping[str, Program] | None = None,
+    seconds: float = SECONDS,
 ) -> Executed:
     """Run a program on a pretend host.
 
@@ -131,9 +153,15 @@ async def execute(
         argv: the program.
         environment: beside what root's login has.
         stdin: the program's input.
+        programs: what it may call while it runs, by name; without it one call at its end.
+        seconds: what it may take.
     """
-    with tempfile.TemporaryDirectory(prefix="slipway-lab-") as scratch:
+    async with contextlib.AsyncExitStack() as stack:
+        scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="slipway-lab-"))
         _write_programs(Path(scratch), host)
+        if programs is not None:
+            write_clients(Path(scratch) / "programs/sbin", tuple(programs))
+            await stack.enter_async_context(answer_calls(Path(scratch) / "run" / SOCKET, programs))
         words = [f"{name}={value}" for name, value in {**_ENVIRONMENT, **environment}.items()]
         process = await asyncio.create_subprocess_exec(
             program("unshare"), *_UNSHARE, "--", "/bin/sh", "-c", _VIEW, "view", scratch, str(host), hostname,
@@ -141,7 +169,7 @@ async def execute(
             stdin=PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True, cwd="/",
         )  # fmt: skip
         try:
-            async with asyncio.timeout(SECONDS):
+            async with asyncio.timeout(seconds):
                 out, errors = await process.communicate(stdin)
         finally:
             if process.returncode is None:

@@ -10,12 +10,12 @@ import re
 from collections.abc import Awaitable, Callable, Sequence
 
 from slipway.lab.access.actors import ROOT_NAME, root
-from slipway.lab.host import change, pending, power
+from slipway.lab.host import change, create, pending, power
 from slipway.lab.host.configs import Config
 from slipway.lab.host.machine import Machine
-from slipway.lab.host.tasks import Body
+from slipway.lab.host.tasks import Body, Work
 from slipway.lab.problems import Refused
-from slipway.lab.schema.calls import OPTIONS
+from slipway.lab.schema.calls import CALLS, OPTIONS
 from slipway.lab.schema.parameters import check
 from slipway.lab.ssh import copies
 from slipway.lab.ssh.attach import attach
@@ -36,6 +36,7 @@ class Pct:
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
         self._verbs: dict[str, Callable[[int, list[str], Streams], Awaitable[int]]] = {
+            "create": self._create,
             "exec": self._exec,
             "push": self._push,
             "pull": self._pull,
@@ -79,6 +80,17 @@ class Pct:
                 else "400 Parameter verification failed.\nvmid: type check"
             )
         return await self._verbs[verb](int(rest[0]), rest[1:], streams)
+
+    async def _create(self, vmid: int, arguments: list[str], streams: Streams) -> int:
+        if not arguments:
+            raise Usage("400 not enough arguments")
+        values = {"vmid": str(vmid), "ostemplate": arguments[0], **read_options(arguments[1:])}
+        values["node"] = self._machine.node
+        if errors := check(CALLS["POST /nodes/{node}/lxc"], values):
+            raise Refused("Parameter verification failed.", status=400, errors=errors)
+        upid = await create.create(self._machine, root(), values)
+        await self._machine.tasks.end_of(upid)
+        return await self._ended(self._machine.tasks.find(upid), streams)
 
     async def _exec(self, vmid: int, arguments: list[str], streams: Streams) -> int:
         if arguments[:1] == ["--keep-env"]:
@@ -144,7 +156,11 @@ class Pct:
         return await self._task("vzshutdown", vmid, body, streams)
 
     async def _task(self, kind: str, vmid: int, body: Body, streams: Streams) -> int:
-        work = await self._machine.tasks.run_through(kind, str(vmid), ROOT_NAME, body)
+        return await self._ended(
+            await self._machine.tasks.run_through(kind, str(vmid), ROOT_NAME, body), streams
+        )
+
+    async def _ended(self, work: Work, streams: Streams) -> int:
         status = work.exit_status or ""
         for line in work.lines[:-1]:
             await streams.out(f"{line}\n".encode())

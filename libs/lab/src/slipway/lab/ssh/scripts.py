@@ -7,18 +7,21 @@ into the cluster's own file system, `/etc/pve`. What a script leaves there is th
 
 import asyncio
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from slipway.lab.host.machine import Machine
 from slipway.lab.ssh.forced import execute
 from slipway.lab.ssh.paths import FOLDER
+from slipway.lab.ssh.programs import Program
 from slipway.lab.ssh.streams import Streams
 
 PVE = "etc/pve"
 KEYS = "root/.ssh/authorized_keys"
 _NO_QUORUM = "run/lab-no-quorum"
 _MOST_BYTES = 1 << 20
+SECONDS = 900.0
+"""For a script: one that installs Slipway in a guest takes minutes."""
 
 
 class TooLong(OSError):
@@ -28,7 +31,8 @@ class TooLong(OSError):
 class Scripts:
     """Runs scripts as root of one node."""
 
-    def __init__(self, machine: Machine, host_key: str) -> None:
+    def __init__(self, machine: Machine, host_key: str, programs: Mapping[str, Program]) -> None:
+        self._programs = programs
         self._machine = machine
         self._host_key = host_key
         self._lock = asyncio.Lock()
@@ -36,10 +40,20 @@ class Scripts:
     async def run(self, argv: Sequence[str], streams: Streams) -> int:
         """Run a program of the node to its end; return its exit code."""
         script = await _read(streams)
+        host = self._machine.folder / FOLDER
         async with self._lock:
-            host = self._machine.folder / FOLDER
             self._lay_out(host)
-            done = await execute(host, self._machine.node, argv, environment={}, stdin=script)
+        # Not under the lock: a script may wait for a guest that runs one itself.
+        done = await execute(
+            host,
+            self._machine.node,
+            argv,
+            environment={},
+            stdin=script,
+            programs=self._programs,
+            seconds=SECONDS,
+        )
+        async with self._lock:
             self._share(host)
         await streams.out(done.out)
         await streams.err(done.errors)

@@ -21,6 +21,7 @@ from slipway.contracts.clusters import (
     SetVmidRange,
 )
 from slipway.contracts.connections import AccessScript, GetAccessScript, NodeProbe, ProbeNode
+from slipway.contracts.problems import FieldError, Invalid
 from slipway.gateway.bodies import (
     ClusterAccessBody,
     ClusterBody,
@@ -93,6 +94,9 @@ def _add_connection(api: APIRouter, bus: Bus, inventory: Inventory) -> None:
 
     @api.post("/clusters/script", response_model=AccessScript)
     async def access_script(body: ScriptBody) -> Response:
+        if body.is_removal and body.id is None:
+            message = "Say which: it stands in the token's name, slipway-ID@pve!main."
+            raise Invalid(f"id: {message}", errors=[FieldError(field="id", message=message)])
         query = GetAccessScript(**body.model_dump(exclude={"id"}), id=body.id or token_hex(4))
         return await passed_on(bus, query)
 

@@ -2,8 +2,9 @@
 
 The password is sealed on the way, used by the provisioner to run the token script, and stored nowhere.
 A cluster that is known already is refused before anything is made. If the cluster can't be saved afterwards,
-what was made on the node is taken away again, or the error says what is left. New access for a known cluster
-has an id of its own, so that the old one works until the new one is saved; then the old one is taken away.
+what was made on the node is taken away again, or the error says what is left. New access for a known cluster,
+or for one that was removed, has an id of its own, so that the old one works until the new one is saved; then
+the old one is taken away. No two requests share an id: the one that fails takes nothing of the other's away.
 """
 
 import secrets
@@ -27,7 +28,7 @@ from slipway.contracts.problems import SlipwayError
 from slipway.contracts.values import Sealed
 from slipway.inventory.clusters import rules
 from slipway.inventory.clusters.handlers import ClusterHandlers
-from slipway.inventory.clusters.identity import access_id
+from slipway.inventory.clusters.identity import KnownClusters, access_id
 from slipway.inventory.clusters.store import StoredCluster
 from slipway.inventory.decision import AuditNote, Decision
 from slipway.runtime.bus.call import Call
@@ -63,7 +64,8 @@ class ClusterConnector:
         inner = replace(call, idempotency_key=None)
         try:
             cluster = await self._known(query)
-            making = await self._making(query, password, new_id, cluster)
+            known = await self.handlers.identities.known(own=cluster.id if cluster else "")
+            making = self._making(query, password, new_id, cluster, known)
             # Whatever becomes of us, it is known what may be on the node.
             await self._audit(query, inner, outcome="begun", id=new_id)
             made = await self.handlers.bus.ask(making)
@@ -78,7 +80,8 @@ class ClusterConnector:
             further = {"left": left} if left else {}
             await self._audit(query, inner, outcome="failed", code=error.code, **further)
             raise
-        left = await self._replaced(query, password, cluster)
+        before = access_id(cluster.spec.token_id) if cluster else known.ids.get(saved.identity or "")
+        left = None if before is None or await self._is_removed(query, password, before) else before
         details = {**self._details(query), "token": made.token_id, **({"left": left} if left else {})}
 
         async def decide(_tx: AsyncConnection) -> Decision[Cluster]:
@@ -97,10 +100,14 @@ class ClusterConnector:
         )
         return None
 
-    async def _making(
-        self, query: ConnectCluster, password: SecretStr, new_id: str, cluster: StoredCluster | None
+    def _making(
+        self,
+        query: ConnectCluster,
+        password: SecretStr,
+        new_id: str,
+        cluster: StoredCluster | None,
+        known: KnownClusters,
     ) -> MakeNodeAccess:
-        known = await self.handlers.identities.known(own=cluster.id if cluster else "")
         return MakeNodeAccess(
             name=query.name,
             login=query.login,
@@ -108,6 +115,7 @@ class ClusterConnector:
             id=new_id,
             tier=query.tier,
             bounds=query.bounds,
+            like=(access_id(cluster.spec.token_id) or "") if cluster else "",
             own=(cluster.identity or "") if cluster else "",
             known=known.names,
             ids={} if cluster else known.ids,
@@ -141,15 +149,6 @@ class ClusterConnector:
             spec = ClusterSpec.model_validate({**described, **trust})
             saved = await self.handlers.add(AddCluster(spec=spec, secrets=sealed), call)
         return saved.model_copy(update={"checks": (*_MADE, *saved.checks)})
-
-    async def _replaced(
-        self, query: ConnectCluster, password: SecretStr, cluster: StoredCluster | None
-    ) -> str | None:
-        """Take away the access that was replaced; return the id that is left, if that fails."""
-        old = access_id(cluster.spec.token_id) if cluster else None
-        if old is None or await self._is_removed(query, password, old):
-            return None
-        return old
 
     async def _take_back(
         self, query: ConnectCluster, password: SecretStr, made_as: str, error: SlipwayError

@@ -85,7 +85,8 @@ class ClusterHandlers:
         cluster = await self.identities.home_of(facts.identity) or new_id()
         secrets = self._sealed(opened, owner=cluster)
 
-        async def decide(_tx: AsyncConnection) -> Decision[Cluster]:
+        async def decide(tx: AsyncConnection) -> Decision[Cluster]:
+            await self.identities.claim(tx, spec, own=cluster)
             return decide_addition(cluster, query, secrets, facts)
 
         try:
@@ -157,8 +158,13 @@ class ClusterHandlers:
         await self.identities.refuse_other(facts.identity, own=cluster.id)
         changes = {**changes, **{each: getattr(spec, each) for each in changes}}
         sealed = self._sealed(opened, owner=cluster.id)
+
+        async def decide(tx: AsyncConnection) -> Decision[Id]:
+            await self.identities.claim(tx, spec, own=cluster.id)
+            return await decide_access(tx, cluster.id, changes, sealed, facts)
+
         try:
-            await self.unit.run(call, lambda tx: decide_access(tx, cluster.id, changes, sealed, facts))
+            await self.unit.run(call, decide)
         except IntegrityError:
             await self.identities.refuse_other(facts.identity, own=cluster.id)
             raise

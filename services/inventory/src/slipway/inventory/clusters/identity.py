@@ -5,8 +5,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.clusters import ClusterSpec
 from slipway.contracts.connections import TOKEN_PATTERN
@@ -45,16 +46,17 @@ class ClusterIdentities:
 
     async def refuse_taken(self, spec: ClusterSpec, own: Id = "") -> None:
         """Raise `ClusterExists` if the name or one of the endpoints is another cluster's."""
-        mine = {spec.endpoint, *spec.endpoints}
         async with self._database.autocommit() as tx:
-            rows = (await tx.execute(select(clusters).where(STAYS, clusters.c.id != own))).all()
-        for row in rows:
-            other = normal(ClusterSpec.model_validate({"name": row.name, "endpoint": "", **row.spec}))
-            if row.name == spec.name:
-                raise name_taken(spec.name)
-            if shared := mine & {other.endpoint, *other.endpoints}:
-                field = "endpoint" if spec.endpoint in shared else "endpoints"
-                raise _same_cluster(row.name, field, f"{shared.pop()} is how it is reached.")
+            await _refuse_taken(tx, spec, own)
+
+    async def claim(self, tx: AsyncConnection, spec: ClusterSpec, own: Id = "") -> None:
+        """Do the same in the transaction that stores it: of two requests at once, the second one is refused.
+
+        A test takes seconds, and may not learn what the cluster is; then only this keeps it from being
+        stored twice.
+        """
+        await tx.execute(select(func.pg_advisory_xact_lock(func.hashtextextended("clusters", 0))))
+        await _refuse_taken(tx, spec, own)
 
     async def home_of(self, identity: str | None) -> Id | None:
         """Return the removed cluster that has this identity: its containers come back with it.
@@ -99,6 +101,17 @@ class ClusterIdentities:
         with contextlib.suppress(IntegrityError):
             async with self._database.begin() as tx:
                 await tx.execute(learned.values(identity=identity))
+
+
+async def _refuse_taken(tx: AsyncConnection, spec: ClusterSpec, own: Id) -> None:
+    mine = {spec.endpoint, *spec.endpoints}
+    for row in (await tx.execute(select(clusters).where(STAYS, clusters.c.id != own))).all():
+        other = normal(ClusterSpec.model_validate({"name": row.name, "endpoint": "", **row.spec}))
+        if row.name == spec.name:
+            raise name_taken(spec.name)
+        if shared := mine & {other.endpoint, *other.endpoints}:
+            field = "endpoint" if spec.endpoint in shared else "endpoints"
+            raise _same_cluster(row.name, field, f"{shared.pop()} is how it is reached.")
 
 
 def access_id(token_id: str | None) -> str | None:

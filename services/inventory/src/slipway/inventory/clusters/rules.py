@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from slipway.contracts.cluster_facts import ClusterFacts
 from slipway.contracts.clusters import ChangeClusterAccess, ClusterSpec, MemberEndpoint, SshNode
-from slipway.contracts.connections import NodeLogin
+from slipway.contracts.connections import ADDRESS_PATTERN, NodeLogin
 from slipway.contracts.problems import Conflict, FieldError, Invalid
 from slipway.contracts.tiers import Tier
 from slipway.inventory.faults import at, refuse
@@ -34,7 +34,7 @@ _INSTEAD = MappingProxyType(
 """Fields that replace one another."""
 _CA = "ca:"
 _SSH = frozenset({"ssh_password", "ssh_private_key"})
-_ADDRESS = re.compile(r"[A-Za-z0-9._:-]{1,253}")
+_ADDRESS = re.compile(ADDRESS_PATTERN)
 
 
 class ClusterInvalid(Invalid):

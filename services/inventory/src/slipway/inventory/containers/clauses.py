@@ -78,8 +78,19 @@ def _term(word: str, values: Values, *, is_negated: bool) -> ColumnElement[bool]
     return not_(func.coalesce(fulfilled, false())) if is_negated else fulfilled
 
 
+def _once(values: Values, kind: Any) -> ColumnElement[Any]:
+    """Return an array as one of another type, which a statement makes once and not for each row."""
+    return any_(cast(select(cast(values, ARRAY(kind))).scalar_subquery(), ARRAY(kind)))
+
+
+def _has_vmid(values: Values) -> ColumnElement[bool]:
+    value = func.unnest(values).column_valued("value")
+    ranges = select(func.range_agg(cast(value, INT4RANGE))).scalar_subquery()
+    return containers.c.vmid.op("<@")(ranges)
+
+
 def _has_address(values: Values) -> ColumnElement[bool]:
-    networks = any_(cast(values, ARRAY(INET)))
+    networks = _once(values, INET)
     device = func.jsonb_array_elements(containers.c.spec["networks"]).table_valued("value").alias("device")
     fixed = (_inet(cast(device.c.value, JSONB)[name].astext) for name in ("ip", "ip6"))
     in_config = exists(
@@ -96,21 +107,24 @@ def _inet(text: ColumnElement[Any]) -> ColumnElement[Any]:
 def _contains(values: Values) -> ColumnElement[bool]:
     one = containers.c
     description = one.spec["description"].astext
-    texts = one.hostname, one.template, cast(one.tags, Text), description, cast(one.vmid, Text), _ADDRESS
-    return func.concat_ws("\n", *texts).ilike(any_(values))
+    tags = func.translate(cast(one.tags, Text), ', []"', "\n\n")
+    texts = one.hostname, one.template, tags, description, cast(one.vmid, Text), _ADDRESS
+    value = func.unnest(values).column_valued("value")
+    lower = select(func.array_agg(func.lower(value))).scalar_subquery()
+    return func.lower(func.concat_ws("\n", *texts)).like(any_(cast(lower, ARRAY(Text))))
 
 
 CLAUSES: Mapping[str, Callable[[Values], ColumnElement[bool]]] = MappingProxyType(
     {
         "tag": containers.c.tags.has_any,
-        "node": lambda values: containers.c.node == any_(values),
+        "node": lambda values: func.lower(containers.c.node) == any_(values),
         "cluster": lambda values: or_(clusters.c.name == any_(values), clusters.c.id == any_(values)),
         "status": lambda values: or_(
             containers.c.lifecycle == any_(values), containers.c.power == any_(values)
         ),
         "template": lambda values: containers.c.template == any_(values),
         "ip": _has_address,
-        "vmid": lambda values: containers.c.vmid.op("<@")(any_(cast(values, ARRAY(INT4RANGE)))),
+        "vmid": _has_vmid,
         "name": lambda values: func.lower(containers.c.hostname).like(any_(values)),
         "warning": containers.c.warnings.has_any,
         TEXT: _contains,

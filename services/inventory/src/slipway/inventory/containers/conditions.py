@@ -60,6 +60,13 @@ def _as_it_is(text: str) -> str:
     return text
 
 
+def _name(text: str) -> str:
+    """Return a whole name; a pattern would fit nothing, and one that is left out with `-` nothing either."""
+    if "*" in text or "?" in text:
+        raise ValueError("it takes a whole name; `*` and `?` stand for anything after name: alone.")
+    return text
+
+
 def _vmids(text: str) -> str:
     numbers = _VMIDS.fullmatch(text)
     first, last = (int(numbers[1]), int(numbers[2] or numbers[1])) if numbers else (0, 0)
@@ -76,9 +83,13 @@ def _status(text: str) -> str:
 
 def _network(text: str) -> str:
     try:
-        return str(ipaddress.ip_network(text, strict=False))
+        network = ipaddress.ip_network(text, strict=False)
     except ValueError:
-        raise ValueError("it is an address like 10.0.0.5, or a network like 10.0.0.0/24.") from None
+        network = None
+    # Python takes a scope (`fe80::1%eth0`), PostgreSQL does not.
+    if network is None or "%" in text:
+        raise ValueError("it is an address like 10.0.0.5, or a network like 10.0.0.0/24.")
+    return str(network)
 
 
 def _pattern(text: str) -> str:
@@ -96,20 +107,22 @@ def _literal(text: str) -> str:
 WORDS: Mapping[str, Word] = MappingProxyType(
     {
         "tag": Word(
-            example="tag:web", meaning="has this tag; upper and lower case are the same", read=str.lower
+            example="tag:web",
+            meaning="has this tag; upper and lower case are the same",
+            read=lambda text: _name(text).lower(),
         ),
-        "node": Word(example="node:pve1", meaning="is on this node", read=_as_it_is),
-        "cluster": Word(
-            example="cluster:home", meaning="is in the cluster of this name or id", read=_as_it_is
+        "node": Word(
+            example="node:pve1",
+            meaning="is on this node; upper and lower case are the same",
+            read=lambda text: _name(text).lower(),
         ),
+        "cluster": Word(example="cluster:home", meaning="is in the cluster of this name or id", read=_name),
         "status": Word(
             example="status:running",
             meaning="is in this state of ours, or has this power: " + ", ".join(f"`{s}`" for s in STATUSES),
             read=_status,
         ),
-        "template": Word(
-            example="template:nginx-site", meaning="was made from this template", read=_as_it_is
-        ),
+        "template": Word(example="template:nginx-site", meaning="was made from this template", read=_name),
         "ip": Word(
             example="ip:10.0.0.0/24",
             meaning="has this address, or one in this network: in use now, or fixed in its config",

@@ -35,6 +35,7 @@ _TERM = re.compile(
 _NARROWS = re.compile(r"\s+(?:\+\s*)?|\+")
 _COMMA = re.compile(r"\s*,\s*")
 _ESCAPED = re.compile(r"\\(.)")
+_EQUALS = re.compile(rf"({'|'.join(WORDS)})!?=", re.IGNORECASE)
 _NONE = Term(TEXT, ())
 
 
@@ -52,10 +53,10 @@ def search_of(query: ListContainers) -> Search:
     """Return which containers a list has: its filters are the same conditions as the words of `q`.
 
     Raises:
-        SearchInvalid: names `q`.
+        SearchInvalid: names `q`, or the filter.
     """
     exact = ((word, getattr(query, word)) for word in ("cluster", "node", "template", "tag", "warning"))
-    filters = [Term(word, (READERS[word].read(value),)) for word, value in exact if value]
+    filters = [_filter(word, value) for word, value in exact if value]
     filters += [Term("status", tuple(states)) for states in (query.lifecycle, query.power) if states]
     if not (query.q or "").strip():
         return narrowed(EVERYTHING, tuple(filters))
@@ -63,6 +64,13 @@ def search_of(query: ListContainers) -> Search:
         return narrowed(parse(query.q or ""), tuple(filters))
     except Unreadable as error:
         raise at("q", SearchInvalid, str(error)) from error
+
+
+def _filter(word: str, value: str) -> Term:
+    try:
+        return Term(word, (READERS[word].read(value),))
+    except ValueError as error:
+        raise at(word, SearchInvalid, f"{shown(value)} is no value of {word}: {error}") from error
 
 
 def parse(text: str) -> Search:
@@ -163,6 +171,8 @@ def _read(written: _Written, match: re.Match[str], before: _Written | None) -> N
             f"there is no word {shown(word)}.{hint} The words are {words};"
             " a text with a colon stands in quotes."
         )
+    elif word == TEXT and not is_quoted and (wrong := _no_text(value)):
+        written.fault = wrong
     elif not value:
         written.fault = f"{word}: wants a value." if match["word"] else "the text is empty."
     else:
@@ -170,6 +180,19 @@ def _read(written: _Written, match: re.Match[str], before: _Written | None) -> N
             written.term = Term(word, (READERS[word].read(value),), bool(match["minus"]))
         except ValueError as error:
             written.fault = f"{shown(value)} is no value of {word}: {error}"
+
+
+def _no_text(value: str) -> str | None:
+    """Return what is wrong with a text that was meant as something else, which it would not do."""
+    if named := _EQUALS.match(value):
+        example = WORDS[named[1].lower()].example
+        return f"a colon stands after a word, like {example}; a text like {shown(value)} stands in quotes."
+    if "*" in value:
+        return (
+            f"a text is found anywhere, so {shown(value)} takes no `*`; name:web-* is names that begin so, "
+            "and quotes hold a real `*`."
+        )
+    return None
 
 
 def _take_word_of(before: _Written, written: _Written, word: str) -> None:

@@ -16,6 +16,8 @@ from slipway.inventory.containers.validation.ssh_keys import keys
 from slipway.inventory.faults import refuse
 
 _TEXTS = ("storage", "ssh_public_keys", "nameserver", "searchdomain", "timezone")
+_MAY_BE_NONE = ("ssh_public_keys", "nameserver", "searchdomain")
+"""An empty one in a request is neither the site's nor another: no key, and the node's DNS."""
 _WAYS: Mapping[str, tuple[str, ...]] = {
     "apt": ("apt_mirror", "apt_cache", "http_proxy"),
     "apk": ("apk_mirror", "http_proxy"),
@@ -45,7 +47,8 @@ def applied(spec: ContainerSpec, site: SiteDefaults) -> tuple[ContainerSpec, Map
         shown["tags"] = ", ".join(tags)
     networks, of_networks = _networks(spec.networks, site)
     in_guest, of_guest = _guest(spec.guest or GuestSettings(), site)
-    update = {**taken, "tags": (*tags, *spec.tags), "networks": networks, "guest": in_guest}
+    none = {name: None for name in _MAY_BE_NONE if getattr(spec, name) == ""}
+    update = {**taken, **none, "tags": (*tags, *spec.tags), "networks": networks, "guest": in_guest}
     return spec.model_copy(update=update), {**shown, **of_networks, **of_guest}
 
 

@@ -10,6 +10,7 @@ from slipway.contracts.job_kinds import CloneArgs, JobKind
 from slipway.contracts.jobs import RequestJob, RunJob
 from slipway.contracts.message import Id
 from slipway.contracts.values import Lifecycle
+from slipway.inventory.clusters.store import limits_of
 from slipway.inventory.clusters.tiers import refuse_below
 from slipway.inventory.containers.claims import claim_names, claim_vmids, refuse_busy
 from slipway.inventory.containers.create import registered
@@ -22,6 +23,7 @@ from slipway.inventory.containers.store import (
     insert_containers,
     target_of,
 )
+from slipway.inventory.containers.validation import restricted
 from slipway.inventory.decision import Decision, Gone
 from slipway.inventory.jobs.enqueuer import accepted
 from slipway.runtime.process.ids import new_id
@@ -30,7 +32,7 @@ from slipway.runtime.process.ids import new_id
 async def decide_clone(
     tx: AsyncConnection, request: RequestJob, copy: Id, secrets: Mapping[str, Secret], gone: Gone
 ) -> Decision[Accepted]:
-    """Copy a container.
+    """Copy a container; the copy is a new one, and the cluster's limits hold for it.
 
     Args:
         tx: the transaction.
@@ -43,12 +45,15 @@ async def decide_clone(
         HostnameTaken: names the field.
         VmidTaken: if the requested VMID is in use; names the field.
         JobActive: if a job works on the source.
+        RestrictedKey: if the source has what the cluster does not allow any more.
     """
     row = await container_row(tx, request.container, for_update=True)
     refuse_below(row.cluster_tier, JobKind.CLONE, cluster=row.cluster)
     await refuse_busy(tx, row.id, JobKind.CLONE)
     refuse_unless_it_lives(Lifecycle(row.lifecycle), request.kind)
     source, args = target_of(row), request.args_as(CloneArgs)
+    spec = copied(ContainerSpec.model_validate(row.spec), args, args.target_node or source.node)
+    restricted.check(spec, (await limits_of(tx, [source.cluster]))[source.cluster])
     besides = gone.containers
     await claim_names(tx, source.cluster, [args.hostname], besides=besides)
     (vmid,) = await claim_vmids(tx, source.cluster, [args.vmid], besides=besides, is_free=gone.is_vmid_free)
@@ -64,7 +69,7 @@ async def decide_clone(
         id=copy,
         cluster=source.cluster,
         cluster_name=source.cluster_name,
-        spec=copied(ContainerSpec.model_validate(row.spec), args, target.node),
+        spec=spec,
         template_version=row.template_version,
         bundle=row.bundle,
         secrets=secrets,
@@ -74,7 +79,7 @@ async def decide_clone(
         kind=JobKind.CLONE,
         target=target,
         source=source,
-        spec=container.spec,
+        spec=spec,
         on_failure=request.on_failure,
         args=args,
     )

@@ -1,10 +1,11 @@
 """Read what a machine shows to whom it does not know, for a person to compare. Nothing is sent to it."""
 
 import asyncio
+import re
 from collections.abc import Coroutine
 from datetime import timedelta
 
-from slipway.contracts.connections import NodeProbe, ProbeNode
+from slipway.contracts.connections import ADDRESS_PATTERN, NodeProbe, ProbeNode
 from slipway.contracts.problems import FieldError, Invalid, SlipwayError
 from slipway.proxmox.links import host_key_fingerprint, scan_host_key
 from slipway.proxmox.tls import scan_fingerprint
@@ -15,6 +16,8 @@ TIMEOUT = timedelta(seconds=8)
 
 async def probe(query: ProbeNode, _call: Call) -> NodeProbe:
     """Return the SSH host key and the certificate's fingerprint of an address."""
+    if not re.fullmatch(ADDRESS_PATTERN, query.address):
+        raise _no_address()
     host = f"[{query.address}]" if ":" in query.address else query.address
     endpoint = f"https://{host}:{query.api_port}"
     (host_key, no_ssh), (fingerprint, no_api) = await asyncio.gather(
@@ -36,7 +39,11 @@ async def _or_why(question: Coroutine[None, None, str]) -> tuple[str | None, str
     try:
         return await question, None
     except ValueError as error:
-        message = "It is a host's name or IP address."
-        raise Invalid(message, errors=[FieldError(field="address", message=message)]) from error
+        raise _no_address() from error
     except SlipwayError as error:
         return None, error.message
+
+
+def _no_address() -> Invalid:
+    message = "It is a host's name or IP address."
+    return Invalid(message, errors=[FieldError(field="address", message=message)])

@@ -20,8 +20,10 @@
 #   POOL=slipway       the pool, nested ones included, that a container has to be in; the token's rights end there too
 #   MOUNTS='/srv /mnt/data'        folders of the node below which bind mounts may begin
 #   DEVICES='/dev/dri /dev/net/tun'   devices of the node, or folders of them, that containers may have
-#   FEATURES='mount mknod'         features that reach into the node: mount, mknod, force_rw_sys
+#   FEATURES='mount mknod'         what reaches into the node: mount, mknod, force_rw_sys; privileged: containers
+#                                  whose root is the node's own
 #   HOOKSCRIPTS=local:snippets/x   hook scripts, which the node runs as root
+#   LIKE=ef56ab78      the id of another access of this Slipway, whose limits are taken as one's own before
 # `ID=ab12cd34 sh -s remove` takes away what was made under that id.
 set -eu
 umask 077
@@ -31,6 +33,7 @@ ROLES='Nodes Guests Storage Network Pools Watch'
 KEYS=/root/.ssh/authorized_keys
 NAME=${NAME:-home}
 ID=${ID:-}
+LIKE=${LIKE:-$ID}
 TIER=${TIER:-full}
 VMIDS=${VMIDS:-} POOL=${POOL:-}
 MOUNTS=${MOUNTS:-} DEVICES=${DEVICES:-} FEATURES=${FEATURES:-} HOOKSCRIPTS=${HOOKSCRIPTS:-}
@@ -46,6 +49,14 @@ fail() {
     exit 1
 }
 
+# make_folder    a folder that is there only while this runs: the private key is in it
+make_folder() {
+    folder=$(mktemp -d)
+    trap 'rm -rf "$folder"' EXIT
+    # A shell that is ended from outside, as by a connection that is lost, does nothing at its exit else.
+    trap 'exit 1' HUP INT PIPE TERM
+}
+
 # role ROLE PATH PRIVILEGES    the role with exactly these, given to the user on the path
 role() {
     pveum role add "slipway-$ID-$1" --privs "$3" >/dev/null 2>&1 ||
@@ -54,9 +65,18 @@ role() {
     say "role slipway-$ID-$1 on $2"
 }
 
-# without_own_key    the keys that are not this id's
+# without_own_key    the keys that are not this id's; all bytes as they are, a last line without its end too
 without_own_key() {
-    grep -v " slipway-$ID\$" "$KEYS" || :
+    [ -s "$KEYS" ] || return 0
+    grep -av " slipway-$ID\$" "$KEYS" || [ $? = 1 ]
+}
+
+# store_keys FILE    make these root's keys, at once: what fails midway leaves the ones that are there
+store_keys() {
+    # On a node it is a link into the cluster's own file system, and stays one.
+    target=$(readlink -f "$KEYS")
+    cat "$1" >"$target.slipway-$ID"
+    mv -f "$target.slipway-$ID" "$target"
 }
 
 # check NAME PATTERN WORDS    refuse the run if one of the words does not fit the pattern of grep -E
@@ -82,7 +102,7 @@ check_limits() {
     # shellcheck disable=SC2086
     check DEVICES '/dev(/[A-Za-z0-9._+@:-]+)+' $DEVICES
     # shellcheck disable=SC2086
-    check FEATURES 'mount|mknod|force_rw_sys' $FEATURES
+    check FEATURES 'mount|mknod|force_rw_sys|privileged' $FEATURES
     # shellcheck disable=SC2086
     check HOOKSCRIPTS '[A-Za-z][A-Za-z0-9_.-]*:snippets/[A-Za-z0-9._/-]+' $HOOKSCRIPTS
     set +f
@@ -104,7 +124,7 @@ limits() {
 
 # stored LIMIT    the values of a limit that a run before has bound the key to, in one line
 stored() {
-    sed '1,/^__DATA__$/d' "/etc/pve/priv/slipway-$ID" | sed -n "s/^$1 //p" | tr '\n' ' ' | sed 's/ $//'
+    sed '1,/^__DATA__$/d' "/etc/pve/priv/slipway-$LIKE" | sed -n "s/^$1 //p" | tr '\n' ' ' | sed 's/ $//'
 }
 
 # lines_of FILE    its lines as one text of JSON
@@ -159,9 +179,11 @@ if (join("\0", @words) eq join("\0", 'sh', '-c', 'command -v pct && hostname')) 
     run($mark, '/usr/bin/realpath', @words);
 } elsif ($begin eq 'pct exec') {
     within($words[2]);
+    unprivileged($words[2]);
     @words > 4 && $words[3] eq '--' or refuse('pct exec takes no options');
 } elsif ($begin eq 'pct set') {
     within($words[2]);
+    unprivileged($words[2]);
     @words > 4 && @words % 2 or refuse('pct set takes options with values');
     my @options = @words[3 .. $#words];
     while (my ($name, $value) = splice @options, 0, 2) {
@@ -218,6 +240,20 @@ sub within {
     }
 }
 
+# Refuse a container whose root is the node's own root, without a user namespace between them.
+sub unprivileged {
+    my ($vmid) = @_;
+    my $path = "/etc/pve/lxc/$vmid.conf";
+    # That there is none on this node, pct says itself.
+    return if listed('feature', 'privileged') || !-e $path;
+    open my $file, '<', $path or refuse("the config of container $vmid can not be read");
+    while (my $line = <$file>) {
+        return if $line =~ m{\Aunprivileged:\s*1\s*\z};
+        last if $line =~ m{\A\[};
+    }
+    refuse("container $vmid is privileged");
+}
+
 # The guests of a pool and of those nested in it.
 sub members {
     my ($pool) = @_;
@@ -233,6 +269,8 @@ sub members {
 # Refuse an option of `pct set` that reaches into the node in a way that the limits do not list.
 sub option {
     my ($name, $value) = @_;
+    # A container's config is lines: a value is never more than one.
+    $value !~ m{[\x00-\x1f\x7f]} or refuse("pct set $name takes one line");
     if ($name eq '--features') {
         for my $each (split m{,}, $value, -1) {
             next if $each =~ m{\A(?:nesting|keyctl|fuse)=[01]\z};
@@ -334,15 +372,18 @@ command -v pveum >/dev/null || fail "there is no pveum: run this on a node of Pr
 case "$ID" in
 *[!a-z0-9]* | ?????????????????????*) fail "ID is 1 to 20 small letters and digits, not '$ID'" ;;
 esac
+case "$LIKE" in
+*[!a-z0-9]* | ?????????????????????*) fail "LIKE is an id, not '$LIKE'" ;;
+esac
 case "$NAME" in
 *[!a-z0-9-]* | -*) fail "NAME is small letters, digits and hyphens, not '$NAME'" ;;
 esac
-if [ "$TIER" = full ] && [ -n "$ID" ] && [ -z "$VMIDS$POOL" ] && [ -s "/etc/pve/priv/slipway-$ID" ]; then
+if [ "$TIER" = full ] && [ -n "$LIKE" ] && [ -z "$VMIDS$POOL" ] && [ -s "/etc/pve/priv/slipway-$LIKE" ]; then
     # A key that was bound is not let loose by a run that only makes it anew: `remove` does that.
     VMIDS=$(stored vmids) POOL=$(stored pool)
     MOUNTS=${MOUNTS:-$(stored mount)} DEVICES=${DEVICES:-$(stored device)}
     FEATURES=${FEATURES:-$(stored feature)} HOOKSCRIPTS=${HOOKSCRIPTS:-$(stored hookscript)}
-    say "the SSH key of this id is bound: the limits that are not given stay"
+    say "the SSH key of the id $LIKE is bound: the limits that are not given stay"
 fi
 case "$TIER" in
 observe | operate)
@@ -358,13 +399,23 @@ check_limits
 
 if [ "${1:-}" = remove ]; then
     [ -n "$ID" ] || fail "say which: ID=... (it stands in the token's name: slipway-ID@pve!main)"
-    pveum user delete "slipway-$ID@pve" >&2 || say "there is no user slipway-$ID@pve"
+    still=
+    # Only who is not there needs no deletion: a lock of the cluster that is not free is no such answer.
+    users=$(pveum user list --output-format json) || still=1
+    case "$users" in
+    *"\"slipway-$ID@pve\""*) pveum user delete "slipway-$ID@pve" >&2 || still=1 ;;
+    *) [ -n "$still" ] || say "there is no user slipway-$ID@pve" ;;
+    esac
     for each in $ROLES; do
         pveum role delete "slipway-$ID-$each" >&2 || say "there is no role slipway-$ID-$each"
     done
-    stored=$(without_own_key)
-    printf '%s\n' "$stored" >"$KEYS"
+    if [ -e "$KEYS" ]; then
+        make_folder
+        without_own_key >"$folder/keys"
+        store_keys "$folder/keys"
+    fi
     rm -f "/etc/pve/priv/slipway-$ID"
+    [ -z "$still" ] || fail "the SSH key is gone, but the user slipway-$ID@pve with its token is not: run this again"
     say "what was made under the id $ID is gone"
     exit 0
 fi
@@ -420,11 +471,10 @@ secret=$(pveum user token add "$USER_ID" main --privsep 0 --output-format json |
 [ -n "$secret" ] || fail "the token was made, but its secret can't be read from what pveum said"
 say "token $USER_ID!main made"
 
-folder=$(mktemp -d)
+make_folder
 trap 'rm -rf "$folder"; say "not finished: run it again with ID=$ID"' EXIT
 mkdir -p "${KEYS%/*}"
-touch "$KEYS"
-without_own_key >"$folder/keys"
+: >"$folder/line"
 ssh=
 if [ "$TIER" = full ]; then
     ssh-keygen -q -t ed25519 -N '' -C "slipway-$ID" -f "$folder/key"
@@ -433,7 +483,7 @@ if [ "$TIER" = full ]; then
         mkdir -p "${FORCED%/*}"
         { forced_command; limits; } >"$folder/forced"
         cat "$folder/forced" >"$FORCED"
-        printf 'restrict,command="/usr/bin/perl -T %s" ' "$FORCED" >>"$folder/keys"
+        printf 'restrict,command="/usr/bin/perl -T %s" ' "$FORCED" >"$folder/line"
         say "the SSH key is bound to $FORCED, which refuses all but this:"
         limits >&2
     else
@@ -441,12 +491,13 @@ if [ "$TIER" = full ]; then
         say "WARNING: THE SSH KEY IS NOT BOUND. Whoever has it is root on every node of the cluster."
         say "WARNING: To bind it, run this again with ID=$ID and VMIDS=100-199, or POOL=slipway."
     fi
-    cat "$folder/key.pub" >>"$folder/keys"
+    cat "$folder/key.pub" >>"$folder/line"
 else
     rm -f "$FORCED"
 fi
-# Written into the file that is there: on a node it is a link into the cluster's own file system.
-cat "$folder/keys" >"$KEYS"
+without_own_key >"$folder/keys"
+cat "$folder/line" >>"$folder/keys"
+store_keys "$folder/keys"
 if [ "$TIER" = full ]; then
     say "SSH key slipway-$ID put into $KEYS"
 else

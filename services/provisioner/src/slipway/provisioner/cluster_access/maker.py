@@ -60,12 +60,16 @@ class AccessMaker:
             address=query.login.address,
             tier=query.tier,
             bounds=query.bounds,
+            like=query.like,
         )
+        if not query.like:
+            script.refuse_loose(query.bounds)
         shell = self._shell(query.name, query.login, query.password)
         try:
             look = await _look(shell, query.login)
             _refuse_known(query, look)
-            values = {**values, "ID": query.ids.get(look.identity or "", query.id)}
+            if before := query.ids.get(look.identity or ""):
+                values = {**values, "LIKE": before}
             printed = await _made(shell, values, query.login)
         finally:
             await shell.aclose()
@@ -225,7 +229,14 @@ def _login_error(error: SlipwayError, login: NodeLogin) -> SlipwayError:
             field="host_key",
         )
     if isinstance(error, Invalid):
-        return error
+        return fail(
+            type(error),
+            CheckName.NODE_LOGIN,
+            error.message,
+            "A host key is what `cat /etc/ssh/ssh_host_ed25519_key.pub` shows on the node.",
+            field="password" if "password" in error.message else "host_key",
+            code=error.code,
+        )
     return fail(
         NodeSilent,
         CheckName.NODE_LOGIN,

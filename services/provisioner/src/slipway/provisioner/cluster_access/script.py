@@ -3,7 +3,7 @@
 import json
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
-from slipway.contracts.connections import AccessBounds
+from slipway.contracts.connections import ADDRESS_PATTERN, AccessBounds
 from slipway.contracts.problems import FieldError
 from slipway.contracts.tiers import TIERS, Tier
 from slipway.provisioner.cluster_access.errors import BoundsInvalid
@@ -24,6 +24,12 @@ openssl x509 -in /etc/pve/pve-root-ca.pem -noout -fingerprint -sha256 | sed 's/.
 """
 """Says who we are on a machine and which cluster it belongs to; changes nothing."""
 _ID = re.compile(r"[a-z0-9]{1,20}")
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_ADDRESS = re.compile(ADDRESS_PATTERN)
+_CHECK = re.compile(r"check ([A-Z]+) '([^']+)'")
+"""Where the script itself says what each word of a bound is like."""
+_CROOKED = re.compile(r"/\.{0,2}/")
+"""What no plain path holds."""
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
 _MOST_VALUE = 4000
 _FIRST_LINE = "#!/bin/sh\n"
@@ -69,31 +75,31 @@ def variables(
     address: str,
     tier: Tier,
     bounds: AccessBounds,
+    like: str = "",
 ) -> Mapping[str, str]:
     """Return the script's variables that are set.
 
     Raises:
-        BoundsInvalid: names what can't be one.
+        BoundsInvalid: names what can't be one, before anything is run.
     """
     values = {
         "ID": access_id,
+        "LIKE": like,
         "NAME": name,
         "ADDRESS": address,
         "TIER": str(tier),
         **{field.upper(): value.strip() for field, value in bounds},
     }
-    wrong = [
-        field for field, value in values.items() if _UNPRINTABLE.search(value) or len(value) > _MOST_VALUE
-    ]
-    if not _ID.fullmatch(access_id):
-        wrong.append("ID")
-    if wrong:
-        message = f"One line of at most {_MOST_VALUE} characters; an id is 1 to 20 small letters and digits."
-        raise BoundsInvalid(
-            f"{', '.join(map(str.lower, wrong))}: {message}",
-            errors=[FieldError(field=field.lower(), message=message) for field in wrong],
-        )
+    _refuse([fault for field, value in values.items() if (fault := _fault(field, value))])
+    _refuse(_surplus(tier, bounds))
     return {field: value for field, value in values.items() if value}
+
+
+def refuse_loose(bounds: AccessBounds) -> None:
+    """Refuse bounds that bind no new key: they say what a container gets, and of none which."""
+    if not (bounds.vmids or bounds.pool):
+        message = "It binds the SSH key only together with vmids or pool."
+        _refuse([FieldError(field=f"bounds.{field}", message=message) for field, value in bounds if value])
 
 
 def command(values: Mapping[str, str], *arguments: str) -> tuple[str, ...]:
@@ -121,6 +127,51 @@ def made(access_id: str, tier: Tier, bounds: AccessBounds) -> tuple[str, ...]:
         bound = f"bound to {limits}" if limits else "not bound: whoever has it is root on every node"
         sentences.append(f"an SSH key slipway-{access_id} in root's authorized_keys, {bound}")
     return tuple(sentences)
+
+
+def _refuse(faults: Sequence[FieldError]) -> None:
+    if faults:
+        raise BoundsInvalid("; ".join(f"{each.field}: {each.message}" for each in faults), errors=faults)
+
+
+def _fault(field: str, value: str) -> FieldError | None:
+    """Return what is wrong with a variable."""
+    name = field.lower()
+    if _UNPRINTABLE.search(value) or len(value) > _MOST_VALUE:
+        message = f"One line of at most {_MOST_VALUE} characters."
+        return FieldError(field=f"bounds.{name}" if field in _forms() else name, message=message)
+    if (field == "ID" or (field == "LIKE" and value)) and not _ID.fullmatch(value):
+        return FieldError(field=name, message="1 to 20 small letters and digits.")
+    if field == "NAME" and not _NAME.fullmatch(value):
+        return FieldError(field=name, message="1 to 63 small letters, digits and hyphens.")
+    if field == "ADDRESS" and value and not _ADDRESS.fullmatch(value):
+        return FieldError(field=name, message="A host's name or IP address.")
+    form = _forms().get(field)
+    wrong = form and next((word for word in _words(field, value) if not _is_like(word, form)), None)
+    return FieldError(field=f"bounds.{name}", message=f"{wrong!r} can't be one.") if wrong else None
+
+
+def _words(field: str, value: str) -> list[str]:
+    if field == "POOL":
+        return [value] if value else []
+    return (value.replace(",", " ") if field == "VMIDS" else value).split(" ")
+
+
+def _is_like(word: str, form: re.Pattern[str]) -> bool:
+    return not word or bool(form.fullmatch(word) and not _CROOKED.search(f"{word}/"))
+
+
+def _surplus(tier: Tier, bounds: AccessBounds) -> list[FieldError]:
+    if tier.uses_ssh:
+        return []
+    message = f"At tier {tier} there is no SSH key to bind."
+    return [FieldError(field=f"bounds.{field}", message=message) for field, value in bounds if value]
+
+
+@cache
+def _forms() -> Mapping[str, re.Pattern[str]]:
+    """Return what the script says of each word of a bound, by variable."""
+    return {field: re.compile(form) for field, form in _CHECK.findall(text())}
 
 
 def read_look(output: str) -> Look:

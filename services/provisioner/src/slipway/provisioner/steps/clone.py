@@ -9,7 +9,7 @@ from slipway.provisioner.engine.facts import StepFacts
 from slipway.provisioner.engine.step import DONE, SKIPPED, Result
 from slipway.provisioner.host import marks, ownership, tasks
 from slipway.provisioner.host.work import Work
-from slipway.provisioner.steps import create
+from slipway.provisioner.steps import create, host_access
 from slipway.provisioner.steps.snapshots import DEADLINE as SNAPSHOT_DEADLINE
 from slipway.provisioner.steps.snapshots import SnapshotImpossible
 from slipway.proxmox.answers import ContainerConfig
@@ -34,7 +34,7 @@ class SourceGone(Conflict):
 
 
 async def look(work: Work) -> Result:
-    """Make sure that the source is ours, and find out from what it can be copied."""
+    """Make sure that the source is ours and may be had twice, and find out from what it can be copied."""
     source, api = _source(work), work.cluster.api
     try:
         config = await work.config(source)
@@ -45,7 +45,10 @@ async def look(work: Work) -> Result:
             f"Container {source.vmid} on {source.node} does not carry {source.hostname}'s mark: it is "
             "another one now, and is not copied."
         )
-    if work.command.args_as(CloneArgs).snapshot or not await work.is_running(source):
+    snapshot = work.command.args_as(CloneArgs).snapshot
+    copied = await api.config(source.node, source.vmid, snapshot=snapshot) if snapshot else config
+    await host_access.refuse_given(work, copied)
+    if snapshot or not await work.is_running(source):
         return DONE
     if not await api.can_snapshot(source.node, source.vmid):
         raise SnapshotImpossible(

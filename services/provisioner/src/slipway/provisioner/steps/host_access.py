@@ -93,11 +93,7 @@ async def resolve_mounts(work: Work) -> Mapping[str, str]:
         return {}
     limits = await work.ask_limits()
     if not limits.restricted_keys:
-        raise RestrictedKey(
-            f"{', '.join(names(work))}: this reaches into the host, which cluster {work.target.cluster_name} "
-            "does not allow (any more). An admin allows it: `slipway cluster limits set CLUSTER "
-            "--restricted-keys`; then retry the job."
-        )
+        raise _forbidden(work, names(work))
     roots = [await work.pct.real_path(path) for path in limits.mount_paths] if settings.mounts else []
     allowed = tuple(root for root in roots if root)
     prefix = "args." if work.command.kind is JobKind.CONFIGURE else ""
@@ -106,6 +102,22 @@ async def resolve_mounts(work: Work) -> Mapping[str, str]:
         for index, mount in enumerate(_all_mounts(work))
         if mount.is_bind
     }
+
+
+async def refuse_given(work: Work, config: ContainerConfig, had: ContainerConfig | None = None) -> None:
+    """Refuse a config that a container would get, if the cluster does not allow what it has.
+
+    Args:
+        work: of the job.
+        config: the source's of a copy, or a snapshot's.
+        had: what the container has already, and keeps.
+
+    Raises:
+        RestrictedKey: names what is not allowed.
+    """
+    given = _present(config) - (_present(had) if had else set())
+    if given and not (await work.ask_limits()).restricted_keys:
+        raise _forbidden(work, sorted(given))
 
 
 def names(work: Work) -> tuple[str, ...]:
@@ -171,6 +183,21 @@ async def _real_path(work: Work, path: str, field: str, allowed: Sequence[str]) 
         )
         raise RestrictedKey(message, errors=[FieldError(field=field, message=message)])
     return real_path
+
+
+def _present(config: ContainerConfig) -> set[str]:
+    binds = {key for key, mount in config.mounts.items() if mount.get("volume", "").startswith("/")}
+    hookscript = {"hookscript"} if config.hookscript else set()
+    features = {f"features.{name}" for name in _FEATURES if config.flags.get(name, "0") != "0"}
+    return {*config.devices, *binds, *hookscript, *features}
+
+
+def _forbidden(work: Work, what: Sequence[str]) -> RestrictedKey:
+    return RestrictedKey(
+        f"{', '.join(what)}: this reaches into the host, which cluster {work.target.cluster_name} "
+        "does not allow (any more). An admin allows it: `slipway cluster limits set CLUSTER "
+        "--restricted-keys`; then retry the job."
+    )
 
 
 def _requested(work: Work) -> HostSettings:

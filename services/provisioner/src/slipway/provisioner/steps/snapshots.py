@@ -8,7 +8,7 @@ from slipway.contracts.problems import Conflict, FieldError, NotFound
 from slipway.provisioner.engine.step import DONE, NOTHING_TO_DO, Result
 from slipway.provisioner.host import marks, tasks
 from slipway.provisioner.host.work import Work
-from slipway.provisioner.steps import power
+from slipway.provisioner.steps import host_access, power
 from slipway.proxmox.errors import SnapshotTaken
 from slipway.proxmox.storage_answers import Snapshot
 
@@ -47,7 +47,7 @@ async def look(work: Work) -> Result:
 
 
 async def look_for_snapshot(work: Work) -> Result:
-    """Make sure that it is ours and has the snapshot."""
+    """Make sure that it is ours and has the snapshot, and that the cluster allows what comes back with it."""
     await power.look(work)
     # One that is made or removed just now is not whole.
     listed = await work.cluster.api.snapshots(work.target.node, work.target.vmid)
@@ -55,6 +55,9 @@ async def look_for_snapshot(work: Work) -> Result:
     if _name(work) not in names:
         message = f"There is no snapshot {_name(work)!r}. It has: {', '.join(sorted(names)) or 'none'}."
         raise SnapshotNotFound(message, errors=[FieldError(field="args.snapshot", message=message)])
+    target = work.target
+    saved = await work.cluster.api.config(target.node, target.vmid, snapshot=_name(work))
+    await host_access.refuse_given(work, saved, await work.config())
     return DONE
 
 

@@ -73,7 +73,7 @@ def _ssh_keys(text: str | None) -> Iterator[FieldError]:
         )
         yield FieldError(field="ssh_public_keys", message=message)
     elif not found:
-        message = "There is no key in it; leave it out if there is none."
+        message = "There is no key in it; an empty text is none."
         yield FieldError(field="ssh_public_keys", message=message)
 
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from slipway.contracts.container_specs import GuestSettings
 from slipway.contracts.problems import FieldError
 from slipway.inventory.containers.validation.content import LARGEST_BYTES
-from slipway.inventory.containers.validation.texts import shown
+from slipway.inventory.containers.validation.texts import is_address, is_domain, shown
 
 MOST_CERTIFICATES = 10
 MOST_EXCEPTIONS = 64
@@ -26,6 +26,7 @@ _URL = re.compile(
     r"(?::(?P<port>[0-9]{1,5}))?(?P<path>(?:/(?!\.\.?(?:/|$))[A-Za-z0-9._~-]+)*)/?"
 )
 _EXCEPTION = re.compile(r"[A-Za-z0-9.*:/_-]{1,253}")
+_NUMERIC = re.compile(r"[0-9.]+")
 _PORTS = range(1, 65536)
 _PRIVATE = "PRIVATE KEY"
 _URLS: Mapping[str, tuple[tuple[str, ...], str]] = MappingProxyType(
@@ -78,7 +79,8 @@ def _url_fault(name: str, text: str) -> str | None:
             "sees a plan or a log; Slipway stores none. Let the proxy or mirror admit the site's networks."
         )
     match = _URL.fullmatch(text) if len(text) <= _LONGEST_URL else None
-    if match is None or match["scheme"] not in schemes or int(match["port"] or 1) not in _PORTS:
+    is_right = match is not None and _is_host(match["host"]) and int(match["port"] or 1) in _PORTS
+    if match is None or not is_right or match["scheme"] not in schemes:
         kinds = " or ".join(f"{each}://" for each in schemes)
         return (
             f"{shown(text)} is not a URL like {example}: {kinds}, a host, a port if need be, "
@@ -87,6 +89,13 @@ def _url_fault(name: str, text: str) -> str | None:
     if name in _PROXIES and match["path"]:
         return "A proxy has no path."
     return None
+
+
+def _is_host(text: str) -> bool:
+    """Return whether a URL's host is a name or an address; who sets the guest up reads it again."""
+    if text.startswith("["):
+        return is_address(text[1:-1], version=6)
+    return is_address(text, version=4) if _NUMERIC.fullmatch(text) else is_domain(text)
 
 
 def _exceptions_fault(text: str) -> str | None:

@@ -53,7 +53,7 @@ def hostname(text: str) -> str | None:
 def searchdomain(text: str) -> str | None:
     """Return what is wrong with a list of search domains."""
     right = f"a domain name: parts of at most {LONGEST_LABEL} letters, digits and hyphens, dots between them"
-    return _item_fault(text, _is_domain, right)
+    return _item_fault(text, is_domain, right)
 
 
 def startup(text: str) -> str | None:
@@ -157,20 +157,21 @@ def is_address(text: str, *, version: int | None = None) -> bool:
     return version in (None, address.version)
 
 
+def is_domain(text: str) -> bool:
+    """Return whether it is a domain name, of one part or several."""
+    return len(text) <= _LONGEST_DOMAIN and bool(_NAME.fullmatch(text))
+
+
 def _is_server(text: str) -> bool:
     zoned = _ZONE.fullmatch(text)
     return is_address(zoned["address"] if zoned else text)
-
-
-def _is_domain(text: str) -> bool:
-    return len(text) <= _LONGEST_DOMAIN and bool(_NAME.fullmatch(text))
 
 
 def _item_fault(text: str, is_right: Callable[[str], bool], kind: str) -> str | None:
     """Return what is wrong with a list, whose items blanks, commas or semicolons separate."""
     items = [each for each in _SEPARATORS.split(text) if each]
     if is_empty_list(text):
-        return "It is empty; leave it out to use the node's."
+        return "There is nothing between its separators; an empty text is the node's."
     wrong = next((each for each in items if not is_right(each)), None)
     return None if wrong is None else f"{shown(wrong)} is not {kind}."
 
