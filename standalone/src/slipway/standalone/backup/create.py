@@ -6,7 +6,8 @@ Nothing is lost and nothing is stored twice, because every handler tolerates a r
 wait on the bus are left out: the database has those jobs, and a restored Slipway begins none by itself.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -54,8 +55,20 @@ _LEFT_OUT = (
 )
 
 
-async def create_backup(folder: DataFolder, file: Path, keys: Path | None) -> Manifest:
-    """Write a backup, and the key ring if a file is named for it; both are readable by their owner only."""
+async def create_backup(
+    folder: DataFolder,
+    file: Path,
+    keys: Path | None,
+    reach: Callable[[DataFolder], AbstractAsyncContextManager[Servers]] = reached,
+) -> Manifest:
+    """Write a backup, and the key ring if a file is named for it; both are readable by their owner only.
+
+    Args:
+        folder: of what is backed up.
+        file: the backup.
+        keys: the key ring.
+        reach: makes its servers reached; `started`, if the caller has locked the folder.
+    """
     if file.suffix != SUFFIX:
         raise CommandFailed(
             f"{file.name}: the file of a backup of Slipway ends in {SUFFIX}. A container is backed up with "
@@ -65,7 +78,7 @@ async def create_backup(folder: DataFolder, file: Path, keys: Path | None) -> Ma
         refuse_existing(keys)
     ring = None
     with write_archive(file) as writer:
-        async with reached(folder) as servers:
+        async with reach(folder) as servers:
             ring = KeyRing.from_file(folder.key_ring)
             manifest = await _write(writer, folder, servers, ring)
         writer.finish(manifest)
@@ -116,18 +129,20 @@ async def _add(writer: ArchiveWriter, name: str, pieces: AsyncIterator[bytes]) -
 
 async def _positions(servers: Servers) -> dict[str, int]:
     """Return the sequence with which each consumer of EVENTS goes on."""
-    bus = servers.bus.jetstream()
+    bus, positions = servers.bus.jetstream(), {}
     try:
-        infos = {
-            each.durable: await bus.consumer_info(EVENTS, each.durable)
-            for each in CONSUMERS
-            if each.stream == EVENTS
-        }
+        await bus.stream_info(EVENTS)
     except NotFoundError as error:
         raise CommandFailed(
             "Slipway has never started on this folder (a stream is missing): run `slipway up` once"
         ) from error
-    return {name: int(info.ack_floor.stream_seq) + 1 for name, info in infos.items()}
+    for each in CONSUMERS:
+        # One that an older build did not have begins anew, as after an upgrade.
+        with suppress(NotFoundError):
+            if each.stream == EVENTS:
+                info = await bus.consumer_info(EVENTS, each.durable)
+                positions[each.durable] = int(info.ack_floor.stream_seq) + 1
+    return positions
 
 
 async def _installation(servers: Servers) -> str | None:
