@@ -17,10 +17,10 @@ from slipway.standalone.services import WITH_TABLES
 from slipway.standalone.upgrade.protect import settle
 
 
-async def declare(*, data: str, nats_url: str, postgres_port: int, is_trial: bool) -> None:
+async def declare(*, data: str, nats_url: str, postgres_port: int, is_tryout: bool) -> None:
     """Make streams, roles and schemas, or bring them to their newest form; new passwords on every start.
 
-    From then on the data is of this build; in a trial that is for others to say.
+    From then on the data is of this build; in a tryout that is for others to say.
     """
     folder = DataFolder(Path(data))
     postgres = EmbeddedPostgres(folder.path, PostgresOptions(port=postgres_port))
@@ -30,7 +30,7 @@ async def declare(*, data: str, nats_url: str, postgres_port: int, is_trial: boo
     )
     urls, _ = await asyncio.gather(declare_databases(postgres.admin_url), apply_as_admin(settings))
     hand_out(folder, urls)
-    if not is_trial:
+    if not is_tryout:
         settle(folder)
 
 

@@ -64,7 +64,7 @@ class Options:
     guests: Literal["lxc", "simulated", "auto"] = "auto"
     nodes: int | None = None
     """How many the lab has; without a number as many as before, or one."""
-    is_trial: bool = False
+    is_tryout: bool = False
     """Whether the data is only tried with this build: nothing runs that acts on a host."""
     is_verbose: bool = False
     """Whether the lines of every process are printed, not only written to their files."""
@@ -81,7 +81,7 @@ class Stack:
         self._identities = Identities(folder.identities)
         self._started: list[Supervised | WatchedServer] = []
         self._address = GatewayAddress(options.listening, folder, options.port)
-        self._services = tuple(each for each in START_ORDER if each not in ACTING or not options.is_trial)
+        self._services = tuple(each for each in START_ORDER if each not in ACTING or not options.is_tryout)
         self._ports = {name: free_port() for name in self._services} | {"gateway": self._address.plain_port}
         self._confinement = OURSELVES
         self._endpoints: Mapping[str, object] | None = None
@@ -97,16 +97,16 @@ class Stack:
     async def start(self) -> None:
         """Start everything, and wait until it can be used."""
         self._address.require_free()
-        say(f"{'Trying' if self._options.is_trial else 'Starting'} Slipway (logs: {self.folder.log}) ...")
+        say(f"{'Trying' if self._options.is_tryout else 'Starting'} Slipway (logs: {self.folder.log}) ...")
         data = str(self.folder.path)
         has_data = self.folder.upgrading.exists() or (self.folder.path / "postgres").exists()
-        if has_data and not self._options.is_trial:
+        if has_data and not self._options.is_tryout:
             await self._once("protect", data=data)
         users = NatsOptions(users_file=self._identities.users_file)
         nats, postgres = EmbeddedNats(self.folder.path, users), EmbeddedPostgres(self.folder.path)
         await asyncio.gather(self._start_server(postgres), self._start_bus(nats))
         ports = {"nats_url": nats.url, "postgres_port": postgres.port}
-        await self._declare(data=data, is_trial=self._options.is_trial, **ports)
+        await self._declare(data=data, is_tryout=self._options.is_tryout, **ports)
         if (request := self._address.certificate_request()) is not None:
             await self._once("prepare_certificate", **request)
             self._address.hand_out()
@@ -125,7 +125,7 @@ class Stack:
         self._record()
         self._reserve = asyncio.create_task(Reserve(nats.folder.parent, self._view.report).keep())
         self._address.begin(self._view.report, self._once)
-        if self._options.is_trial:
+        if self._options.is_tryout:
             return
         for sentence in self._address.sentences():
             say(sentence)
@@ -148,14 +148,14 @@ class Stack:
         self._started.clear()
         self._forks.close()
         self._record()
-        if self.folder.upgrading.exists() and not self._options.is_trial:
+        if self.folder.upgrading.exists() and not self._options.is_tryout:
             SafetyCopy(self.folder).put_back()
 
     async def _declare(self, **arguments: object) -> None:
         try:
             await self._once("declare", **arguments)
         except CommandFailed as error:
-            if not self.folder.upgrading.exists() or self._options.is_trial:
+            if not self.folder.upgrading.exists() or self._options.is_tryout:
                 raise
             from slipway.standalone.upgrade.protect import rolled_back  # noqa: PLC0415 - seldom needed
 

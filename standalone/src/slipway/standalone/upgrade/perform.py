@@ -99,7 +99,7 @@ async def _upgrade(folder: DataFolder, file: Path, *, has_own_keys: bool) -> Non
 
 async def _try(folder: DataFolder) -> None:
     """Migrate, start what acts on no host, and check it."""
-    options = Options(data=folder.path, port=0, is_trial=True)
+    options = Options(data=folder.path, port=0, is_tryout=True)
     stack = Stack(options, LogView(folder.log, is_quiet=True), folder, Forks())
     try:
         await stack.start()
