@@ -8,6 +8,7 @@ import asyncio
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -88,3 +89,24 @@ def cluster_of(folder: Path) -> dict[str, Any]:
         "tls_fingerprint": lab["fingerprint"],
         "ssh": {"private_key": Path(lab["ssh_private_key_file"]).read_text(), "nodes": lab["nodes"]},
     }
+
+
+def later_build(folder: Path, migration: str) -> Path:
+    """Make a build after this one in a folder: inventory has one more migration; return its Python."""
+    shutil.copytree(ROOT / "services" / "inventory" / "src", folder / "inventory")
+    migrations = folder / "inventory" / "slipway" / "inventory" / "migrations"
+    newest = max(each.name for each in migrations.glob("[0-9]*.py")).partition("_")[0]
+    names = f'revision, down_revision = "9001", "{newest}"'
+    text = (
+        f'"""One more."""\n\nfrom alembic import op\n\n{names}\n\n\ndef upgrade() -> None:\n    {migration}\n'
+    )
+    (migrations / "9001_more.py").write_text(text)
+    environment = folder / ".venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
+    site = next((environment / "lib").glob("python*/site-packages"))
+    others = [str(each) for each in sorted(ROOT.glob("**/src")) if (each / "slipway").is_dir()]
+    paths = [str(folder / "inventory"), *others, sysconfig.get_path("purelib")]
+    (site / "later_build.pth").write_text("\n".join(paths) + "\n")
+    server = Path(sysconfig.get_path("scripts")) / "nats-server"
+    (environment / "bin" / server.name).symlink_to(server)
+    return environment / "bin" / "python"

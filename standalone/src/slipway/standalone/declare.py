@@ -14,10 +14,14 @@ from slipway.standalone.embedded.postgres import EmbeddedPostgres, PostgresOptio
 from slipway.standalone.folders import DataFolder
 from slipway.standalone.handouts import hand_out
 from slipway.standalone.services import WITH_TABLES
+from slipway.standalone.upgrade.protect import settle
 
 
-async def declare(*, data: str, nats_url: str, postgres_port: int) -> None:
-    """Make streams, roles and schemas, or bring them to their newest form; new passwords on every start."""
+async def declare(*, data: str, nats_url: str, postgres_port: int, is_tryout: bool) -> None:
+    """Make streams, roles and schemas, or bring them to their newest form; new passwords on every start.
+
+    From then on the data is of this build; in a tryout that is for others to say.
+    """
     folder = DataFolder(Path(data))
     postgres = EmbeddedPostgres(folder.path, PostgresOptions(port=postgres_port))
     key = Identities(folder.identities).nkey_file
@@ -26,6 +30,8 @@ async def declare(*, data: str, nats_url: str, postgres_port: int) -> None:
     )
     urls, _ = await asyncio.gather(declare_databases(postgres.admin_url), apply_as_admin(settings))
     hand_out(folder, urls)
+    if not is_tryout:
+        settle(folder)
 
 
 async def declare_databases(admin_url: str) -> Mapping[str, str]:

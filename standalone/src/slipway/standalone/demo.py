@@ -27,7 +27,8 @@ from slipway.runtime.retry import Deadline
 from slipway.standalone import cleaning, defaults
 from slipway.standalone.embedded.ports import PortTaken, require_free
 from slipway.standalone.forks import Forks, ProcessFailed
-from slipway.standalone.up import Options, Stack, prepare, stop_signal, unless_stopped
+from slipway.standalone.stopping import stop_signal, unless_stopped
+from slipway.standalone.up import Options, Stack, prepare
 
 TEMPLATE = "nginx-site"
 PAGE_SECONDS = 20.0

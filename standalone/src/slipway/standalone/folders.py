@@ -50,9 +50,23 @@ class DataFolder:
         self.key_ring = self.secrets / "key-ring.json"
         self.unfinished = path / "restore-unfinished"
         """Exists while a backup is being restored here."""
+        self.upgrading = path / "upgrade-unfinished"
+        """Exists while the data may be half migrated (`upgrade.safety`)."""
+        self.build = path / "build.json"
+        """Of which build the data is."""
 
-    def take(self, *, is_restoring: bool = False) -> IO[str]:
-        """Make what is missing and lock the folder; it stays locked as long as the returned file is open."""
+    def take(self, *, is_restoring: bool = False, is_upgrading: bool = False) -> IO[str]:
+        """Make what is missing and lock the folder; it stays locked as long as the returned file is open.
+
+        Args:
+            is_restoring: whether the caller is the restore that left its mark here.
+            is_upgrading: whether the caller puts back what an upgrade has left half done.
+        """
+        if self.upgrading.exists() and not is_upgrading:
+            raise CommandFailed(
+                f"an upgrade of {self.path} was interrupted, or runs: `slipway up` and `slipway upgrade` put "
+                "the data back as it was before it"
+            )
         if self.unfinished.exists() and not is_restoring:
             raise CommandFailed(
                 f"a restore into {self.path} has not ended: remove that folder, and restore the backup again"

@@ -39,6 +39,7 @@ from slipway.standalone.environment import plain_environment
 MOST_BYTES = 256 * 1024
 """Of one order."""
 IMPORTS = (
+    "slipway.standalone.upgrade.protect",
     "slipway.standalone.keys",
     "slipway.runtime.process.main",
     "sqlalchemy.dialects.postgresql.asyncpg",

@@ -18,6 +18,7 @@ from slipway.standalone.supervisor import kill_group
 OPERATIONS: Mapping[str, str] = MappingProxyType(
     {
         "make_keys": "slipway.standalone.keys",
+        "protect": "slipway.standalone.upgrade.protect",
         "declare": "slipway.standalone.declare",
         "prepare_certificate": "slipway.standalone.certificates",
         "renew_certificate": "slipway.standalone.acme",

@@ -36,7 +36,9 @@ def _status(name: str, arguments: Mapping[str, Any]) -> int:
     logs.configure("slipway", LogSettings(log_level="warning", log_format="text"))
     try:
         asyncio.run(operation(**arguments))
-    except (CommandFailed, SettingsProblem, SlipwayError) as error:
+    except CommandFailed as error:
+        return _fail(str(error), error.status)
+    except (SettingsProblem, SlipwayError) as error:
         return _fail(str(error), CommandFailed.status)
     except ValidationError as error:
         return _fail("; ".join(explain(error)), WrongInput.status)

@@ -13,17 +13,16 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Literal
 
 from setproctitle import setproctitle
 
 from slipway.cli import terminal
 from slipway.cli.errors import CommandFailed, explanation
 from slipway.cli.terminal import say
-from slipway.runtime.process.ending import end
 from slipway.runtime.retry import Deadline
 from slipway.runtime.topology.identity_files import Identities
 from slipway.standalone import lab as labs
@@ -44,8 +43,10 @@ from slipway.standalone.oneshot import run_once
 from slipway.standalone.paths import own_record, own_templates
 from slipway.standalone.reserve import Reserve
 from slipway.standalone.servers import WatchedServer
-from slipway.standalone.services import START_ORDER
+from slipway.standalone.services import ACTING, START_ORDER
+from slipway.standalone.stopping import stop_signal, unless_stopped
 from slipway.standalone.supervisor import Supervised, unless_refused
+from slipway.standalone.upgrade.safety import SafetyCopy
 
 STOP_SECONDS = 9.0
 """For everything together; what is left then is killed."""
@@ -63,6 +64,8 @@ class Options:
     guests: Literal["lxc", "simulated", "auto"] = "auto"
     nodes: int | None = None
     """How many the lab has; without a number as many as before, or one."""
+    is_tryout: bool = False
+    """Whether the data is only tried with this build: nothing runs that acts on a host."""
     is_verbose: bool = False
     """Whether the lines of every process are printed, not only written to their files."""
 
@@ -78,7 +81,8 @@ class Stack:
         self._identities = Identities(folder.identities)
         self._started: list[Supervised | WatchedServer] = []
         self._address = GatewayAddress(options.listening, folder, options.port)
-        self._ports = {name: free_port() for name in START_ORDER} | {"gateway": self._address.plain_port}
+        self._services = tuple(each for each in START_ORDER if each not in ACTING or not options.is_tryout)
+        self._ports = {name: free_port() for name in self._services} | {"gateway": self._address.plain_port}
         self._confinement = OURSELVES
         self._endpoints: Mapping[str, object] | None = None
         """How another program reaches the stack, secrets as paths; None unless everything is ready."""
@@ -93,13 +97,16 @@ class Stack:
     async def start(self) -> None:
         """Start everything, and wait until it can be used."""
         self._address.require_free()
-        say(f"Starting Slipway (logs: {self.folder.log}) ...")
+        say(f"{'Trying' if self._options.is_tryout else 'Starting'} Slipway (logs: {self.folder.log}) ...")
+        data = str(self.folder.path)
+        has_data = self.folder.upgrading.exists() or (self.folder.path / "postgres").exists()
+        if has_data and not self._options.is_tryout:
+            await self._once("protect", data=data)
         users = NatsOptions(users_file=self._identities.users_file)
         nats, postgres = EmbeddedNats(self.folder.path, users), EmbeddedPostgres(self.folder.path)
-        data = str(self.folder.path)
         await asyncio.gather(self._start_server(postgres), self._start_bus(nats))
         ports = {"nats_url": nats.url, "postgres_port": postgres.port}
-        await self._once("declare", data=data, **ports)
+        await self._declare(data=data, is_tryout=self._options.is_tryout, **ports)
         if (request := self._address.certificate_request()) is not None:
             await self._once("prepare_certificate", **request)
             self._address.hand_out()
@@ -119,6 +126,8 @@ class Stack:
         self._record()
         self._reserve = asyncio.create_task(Reserve(nats.folder.parent, self._view.report).keep())
         self._address.begin(self._view.report, self._once)
+        if self._options.is_tryout:
+            return
         for sentence in self._address.sentences():
             say(sentence)
         say(f"Sign in with the secret in {self.folder.bootstrap_token}")
@@ -140,13 +149,25 @@ class Stack:
         self._started.clear()
         self._forks.close()
         self._record()
+        if self.folder.upgrading.exists() and not self._options.is_tryout:
+            SafetyCopy(self.folder).put_back()
+
+    async def _declare(self, **arguments: object) -> None:
+        try:
+            await self._once("declare", **arguments)
+        except CommandFailed as error:
+            if not self.folder.upgrading.exists() or self._options.is_tryout:
+                raise
+            from slipway.standalone.upgrade.protect import rolled_back  # noqa: PLC0415 - seldom needed
+
+            raise rolled_back(self.folder, error) from error
 
     async def _start_bus(self, nats: EmbeddedNats) -> None:
         await self._once("make_keys", data=str(self.folder.path))
         await self._start_server(nats)
 
     async def _await_stack(self) -> None:
-        urls = {name: f"http://{HOST}:{self._ports[name]}" for name in START_ORDER} | {"gateway": self.url}
+        urls = {name: f"http://{HOST}:{self._ports[name]}" for name in self._services} | {"gateway": self.url}
         options = {"url": self.url, "services": urls, "with_lab": self._options.with_lab}
         await self._once("await_stack", data=str(self.folder.path), **options)
 
@@ -154,7 +175,7 @@ class Stack:
         if self._options.with_lab:
             self._start_lab()
         surroundings = self._surroundings(nats)
-        for name in START_ORDER:
+        for name in self._services:
             self._supervise(self._command(name, surroundings))
 
     async def _once(self, operation: str, **arguments: object) -> None:
@@ -230,7 +251,7 @@ class Stack:
 def prepare(options: Options, forks: Forks) -> tuple[Stack, IO[str]]:
     """Lock the data folder, and end what a killed `up` left there."""
     folder = DataFolder(options.data.resolve())
-    lock = folder.take()
+    lock = folder.take(is_upgrading=True)
     view = LogView(folder.log, is_quiet=not options.is_verbose)
     for name in folder.end_leftovers():
         view.report(f"ended {name}, which a killed slipway had left")
@@ -250,28 +271,6 @@ async def run_up(options: Options, forks: Forks) -> int:
             say("Stopping ...")
             await stack.stop()
     return 0
-
-
-def stop_signal() -> asyncio.Event:
-    """Return an event that SIGTERM and SIGINT set."""
-    event = asyncio.Event()
-    for number in SIGNALS:
-        asyncio.get_running_loop().add_signal_handler(number, event.set)
-    return event
-
-
-async def unless_stopped(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> bool:
-    """Do some work unless a signal comes first; return whether it was done."""
-    working = asyncio.create_task(work)
-    waiting = asyncio.create_task(stop.wait())
-    await asyncio.wait([working, waiting], return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    if stop.is_set():
-        # What it may have failed with is then a consequence of the signal, which children get as well.
-        await end(working)
-        return False
-    working.result()
-    return True
 
 
 def main(argument: str) -> int:

@@ -6,8 +6,8 @@ Nothing is lost and nothing is stored twice, because every handler tolerates a r
 wait on the bus are left out: the database has those jobs, and a restored Slipway begins none by itself.
 """
 
-import contextlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from importlib.metadata import version
 from pathlib import Path
 
@@ -55,8 +55,20 @@ _LEFT_OUT = (
 )
 
 
-async def create_backup(folder: DataFolder, file: Path, keys: Path | None) -> Manifest:
-    """Write a backup, and the key ring if a file is named for it; both are readable by their owner only."""
+async def create_backup(
+    folder: DataFolder,
+    file: Path,
+    keys: Path | None,
+    reach: Callable[[DataFolder], AbstractAsyncContextManager[Servers]] = reached,
+) -> Manifest:
+    """Write a backup, and the key ring if a file is named for it; both are readable by their owner only.
+
+    Args:
+        folder: of what is backed up.
+        file: the backup.
+        keys: the key ring.
+        reach: makes its servers reached; `started`, if the caller has locked the folder.
+    """
     if file.suffix != SUFFIX:
         raise CommandFailed(
             f"{file.name}: the file of a backup of Slipway ends in {SUFFIX}. A container is backed up with "
@@ -67,7 +79,7 @@ async def create_backup(folder: DataFolder, file: Path, keys: Path | None) -> Ma
         _refuse_same(file, keys)
     ring = None
     with write_archive(file) as writer:
-        async with reached(folder) as servers:
+        async with reach(folder) as servers:
             ring = KeyRing.from_file(folder.key_ring)
             manifest = await _write(writer, folder, servers, ring)
         writer.finish(manifest)
@@ -111,7 +123,7 @@ def stream_part(stream: str) -> str:
 
 async def _add(writer: ArchiveWriter, name: str, pieces: AsyncGenerator[bytes, None]) -> None:
     with writer.part(name) as write:
-        async with contextlib.aclosing(pieces):
+        async with aclosing(pieces):
             async for piece in pieces:
                 write(piece)
     say(f"  {name}: {writer.parts[-1].size_bytes / MIB:.1f} MiB")
@@ -119,18 +131,20 @@ async def _add(writer: ArchiveWriter, name: str, pieces: AsyncGenerator[bytes, N
 
 async def _positions(servers: Servers) -> dict[str, int]:
     """Return the sequence with which each consumer of EVENTS goes on."""
-    bus = servers.bus.jetstream()
+    bus, positions = servers.bus.jetstream(), {}
     try:
-        infos = {
-            each.durable: await bus.consumer_info(EVENTS, each.durable)
-            for each in CONSUMERS
-            if each.stream == EVENTS
-        }
+        await bus.stream_info(EVENTS)
     except NotFoundError as error:
         raise CommandFailed(
             "Slipway has never started on this folder (a stream is missing): run `slipway up` once"
         ) from error
-    return {name: int(info.ack_floor.stream_seq) + 1 for name, info in infos.items()}
+    for each in CONSUMERS:
+        # One that an older build did not have begins anew, as after an upgrade.
+        with suppress(NotFoundError):
+            if each.stream == EVENTS:
+                info = await bus.consumer_info(EVENTS, each.durable)
+                positions[each.durable] = int(info.ack_floor.stream_seq) + 1
+    return positions
 
 
 async def _installation(servers: Servers) -> str | None:

@@ -10,7 +10,6 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
 
 from nats.js.api import DeliverPolicy
@@ -28,10 +27,10 @@ from slipway.standalone.backup.archive import FORMAT, Manifest, NoBackup, open_a
 from slipway.standalone.backup.create import DATABASE, KEY_CHECK, stream_part
 from slipway.standalone.backup.databases import load
 from slipway.standalone.backup.servers import Servers, started
+from slipway.standalone.builds import is_newer, is_too_old
 from slipway.standalone.declare import declare_databases
 from slipway.standalone.embedded import shared
 from slipway.standalone.folders import DataFolder, write_whole
-from slipway.standalone.services import WITH_TABLES
 
 
 class NotEmpty(CommandFailed):
@@ -70,14 +69,12 @@ async def restore_backup(file: Path, keys: Path, data: Path) -> Restored:
 
 def refuse_version(manifest: Manifest) -> None:
     """Raise if a backup is of a newer Slipway, or of one too old."""
-    ours, theirs = _numbers(version("slipway-standalone")), _numbers(manifest.version)
-    newer = [schema for schema, revision in manifest.schemas.items() if revision > _newest(schema)]
-    if manifest.format > FORMAT or theirs > ours or newer:
+    if manifest.format > FORMAT or is_newer(manifest.version, manifest.schemas):
         raise NoBackup(
             f"the backup is of a newer Slipway ({manifest.version}) than this one "
             f"({version('slipway-standalone')}): install that version, then restore"
         )
-    if theirs[0] != ours[0] or ours[1] - theirs[1] > 1:
+    if is_too_old(manifest.version):
         raise NoBackup(
             f"the backup is of Slipway {manifest.version}, more than one version before this one: restore it "
             "with that version, then upgrade"
@@ -166,19 +163,6 @@ def _empty(data: Path, *, was_there: bool) -> None:
             each.unlink(missing_ok=True)
     if not was_there and data.is_dir():
         data.rmdir()
-
-
-def _newest(schema: str) -> str:
-    """Return the newest revision that this version knows."""
-    if schema not in WITH_TABLES:
-        return ""
-    folder = Path(str(files(f"slipway.{schema}") / "migrations"))
-    return max(path.name for path in folder.glob("[0-9]*.py")).partition("_")[0]
-
-
-def _numbers(text: str) -> tuple[int, int]:
-    major, minor, *_ = text.split(".")
-    return int(major), int(minor)
 
 
 def describe(manifest: Manifest) -> Mapping[str, str]:

@@ -110,6 +110,26 @@ def status() -> int:
     return 0 if "ActiveState=active" in output else 1
 
 
+def main_pid() -> int | None:
+    """Return the process of the service that runs; None if none does."""
+    if not UNIT.exists() or not _BOOTED.is_dir():
+        return None
+    return int(_ran("systemctl", "show", NAME, "--property=MainPID", "--value").strip() or 0) or None
+
+
+def program_of_unit() -> Path:
+    """Return the `slipway` command that the unit runs."""
+    line = next(
+        each for each in UNIT.read_text(encoding="utf-8").splitlines() if each.startswith("ExecStart=")
+    )
+    return Path(shlex.split(line.partition("=")[2])[0])
+
+
+def start_and_stop_steps() -> tuple[Step, Step]:
+    """Return how the service is started, and how it is stopped."""
+    return _command("systemctl", "start", NAME), _command("systemctl", "stop", NAME)
+
+
 def run_steps(steps: Sequence[Step]) -> None:
     """Do one step after the other; the first that fails ends it."""
     for step in steps:

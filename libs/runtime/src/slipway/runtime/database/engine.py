@@ -172,7 +172,7 @@ async def migrate(settings: DatabaseSettings, folder: Path) -> None:
         folder: holds alembic revision files and nothing else.
 
     Raises:
-        SettingsProblem: if a newer version has migrated the schema.
+        SettingsProblem: if a newer version has migrated the schema, or a step fails; nothing is changed then.
     """
     engine = _engine(settings, command_timeout=None, poolclass=NullPool)
     try:
@@ -217,6 +217,11 @@ async def _upgrade(engine: AsyncEngine, schema: str, folder: Path) -> None:
             await connection.run_sync(upgrade, schema, folder)
     except CommandError as error:
         problem = f"its schema {schema} can't be migrated by this version: {error}"
+        raise SettingsProblem(f"SLIPWAY_DATABASE_URL: {problem}") from error
+    except DBAPIError as error:
+        if is_transient(error):
+            raise
+        problem = f"the migration of its schema {schema} failed: {error.orig}"
         raise SettingsProblem(f"SLIPWAY_DATABASE_URL: {problem}") from error
 
 
