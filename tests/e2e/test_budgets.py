@@ -43,9 +43,9 @@ BUDGETS = {
     "poll": Cost(statements=4, commits=1, messages=2, processes=0, requests=1),
 }
 """At most. A creation needs 53 to 55 statements, 6 or 7 commits, 62 to 65 messages and 28 requests, on a
-machine that is six times too busy as well: what is left is for a record that a slow step writes once more. Of
-its processes one is `hostname`, in the command that asks for `pct` on a node whose guests have changed. A count
-that a change lowers is lowered here too."""
+machine that is six times too busy as well: what is left is for a record that a slow step writes once more.
+One of its processes is `hostname`, in the command that asks for `pct` on a node whose guests have changed. A
+count that a change lowers is lowered here too."""
 TIMES = 3
 READS = 20
 """Of one count."""
