@@ -15,6 +15,7 @@ from slipway.cli.session import PlanOption, Session, YesOption, command
 from slipway.cli.terminal import say, warn
 
 NODE_COLUMNS = ("cluster", "node", "state", "cores", "free for disks", "version")
+SSH_PORT = 22
 ClusterArgument = Annotated[str, typer.Argument(help="name or id", show_default=False)]
 
 app = typer.Typer(
@@ -122,6 +123,7 @@ async def _remove(
     session.report(
         f"Cluster {removal['name']} is removed; {count} containers are forgotten, and go on as they are."
     )
+    session.report(_what_stays(removal))
     return 0
 
 
@@ -135,6 +137,19 @@ def _print_removal(session: Session, removal: Mapping[str, Any]) -> None:
     nodes = ", ".join(removal["nodes"]) or "none"
     say(f"Cluster {removal['name']}, nodes: {nodes}. These would be forgotten, and go on running:")
     session.print_list(removal["containers"], ("vmid", "hostname", "node", "id"), name="hostname")
+    session.report(_what_stays(removal))
+
+
+def _what_stays(removal: Mapping[str, Any]) -> str:
+    """Say that Proxmox was left as it is, and how Slipway's access there is taken away."""
+    made_as = removal["access_id"]
+    if made_as is None:
+        return "The access on Proxmox stays: Slipway's script has not made it; remove it where it was made."
+    port = "" if removal["ssh_port"] == SSH_PORT else f"-p {removal['ssh_port']} "
+    return (
+        f"The access on Proxmox stays: the user slipway-{made_as}@pve, its token, roles and SSH key. This "
+        f"removes it: slipway cluster script --remove {made_as} | ssh {port}root@{removal['address']} sh -s"
+    )
 
 
 def _free(node: Mapping[str, Any]) -> str:

@@ -18,6 +18,8 @@ from slipway.standalone.paths import own_script
 from slipway.standalone.uninstall.stored_clusters import StoredCluster
 
 SCRIPT_SECONDS = 60
+SSH_PORT = 22
+"""Which `ssh` takes by itself."""
 MARKS_SECONDS = 600
 """For the notes of all guests of a cluster."""
 _MOST_LINES = 3
@@ -40,7 +42,11 @@ async def leave(cluster: StoredCluster) -> Left:
     """Take all of it away; what could not be is said."""
     left = Left()
     if cluster.access is None:
-        left.problems.append("its stored access can't be opened: the key ring lacks the key")
+        left.problems.append(
+            "it was removed from Slipway, and with it the token and the key to get in there"
+            if cluster.is_removed
+            else "its stored access can't be opened: the key ring lacks the key"
+        )
         left.by_hand = line_by_hand(cluster)
         return left
     host = Cluster(cluster.access)
@@ -57,9 +63,9 @@ def line_by_hand(cluster: StoredCluster) -> str:
     if cluster.script_id is None:
         return f"(by hand: {cluster.token_id} was not made by Slipway's script)"
     remote = f"ID={cluster.script_id} sh -s remove"
-    return (
-        f"ssh root@{cluster.address} {shlex.quote(remote)} < {shlex.quote(str(own_script('make-token.sh')))}"
-    )
+    port = "" if cluster.port == SSH_PORT else f"-p {cluster.port} "
+    script = shlex.quote(str(own_script("make-token.sh")))
+    return f"ssh {port}root@{cluster.address} {shlex.quote(remote)} < {script}"
 
 
 async def _remove_marks(host: Cluster, cluster: StoredCluster, left: Left) -> None:

@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from slipway.contracts.cluster_facts import ClusterFacts
 from slipway.contracts.clusters import ChangeClusterAccess, ClusterSpec, MemberEndpoint, SshNode
-from slipway.contracts.connections import ADDRESS_PATTERN, NodeLogin
+from slipway.contracts.connections import ADDRESS_PATTERN, TOKEN_PATTERN, NodeLogin
 from slipway.contracts.problems import Conflict, FieldError, Invalid
 from slipway.contracts.tiers import Tier
 from slipway.inventory.faults import at, refuse
@@ -83,6 +83,18 @@ def check_login(name: str, login: NodeLogin, api_port: int) -> None:
 def endpoint_of(address: str, port: int) -> str:
     """Return the endpoint of an API."""
     return f"https://{f'[{address}]' if ':' in address else address}:{port}"
+
+
+def access_id(token_id: str | None) -> str | None:
+    """Return the id under which the token script made a token; None: it did not make it."""
+    match = re.fullmatch(TOKEN_PATTERN, token_id or "")
+    return match["id"] if match else None
+
+
+def left_there(spec: ClusterSpec) -> Mapping[str, object]:
+    """Return what a removal says of the access that stays on Proxmox."""
+    address, port = spec.ssh_place()
+    return {"access_id": access_id(spec.token_id), "address": address, "ssh_port": port}
 
 
 def changes_of(query: ChangeClusterAccess, spec: ClusterSpec) -> Mapping[str, object]:
