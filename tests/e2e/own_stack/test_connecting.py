@@ -153,6 +153,7 @@ async def test_by_the_script(empty: tuple[RunningStack, Node], tmp_path: Path) -
         cluster = (await api.get("/api/v1/clusters/home")).json()
     assert cluster["token_id"] == f"slipway-{made[1]['id']}@pve!main"
     assert [each["ssh_limits"] for each in cluster["nodes"]] == ["vmids 100-199"]
+    assert cluster["vmids"] == {"first": 100, "last": 199}
 
 
 async def test_by_hand(empty: tuple[RunningStack, Node]) -> None:

@@ -40,6 +40,7 @@ from slipway.cli.host_trust import probe, trusted_fingerprint, trusted_host_key
 from slipway.cli.questions import NotAsked, ask_secret, has_terminal, secret_line
 from slipway.cli.session import Session, command
 from slipway.cli.terminal import say, warn
+from slipway.cli.tiers import beyond_key
 from slipway.client.transport import Transport
 
 __all__ = ["app", "cluster_script"]
@@ -248,5 +249,7 @@ def _report(session: Session, cluster: Mapping[str, Any], sentence: str) -> None
     session.report(sentence)
     if any(each["is_ssh_usable"] and not each["ssh_limits"] for each in cluster["nodes"]):
         warn("Its SSH key is not bound: whoever has it is root on the nodes. --vmids or --pool binds it.")
+    if (chosen := beyond_key(cluster)) is not None:
+        warn(chosen)
     if cluster["failed_checks"]:
         warn(f"It is marked with the checks that failed: {', '.join(cluster['failed_checks'])}.")

@@ -251,6 +251,8 @@ class ChangeClusterAccess(Query[Cluster]):
     ca: str | None = None
     ssh_username: str | None = None
     ssh_port: int | None = None
+    vmids: VmidRange | None = None
+    """What the new key is bound to, if that is one range; the cluster's VMID range if it has none."""
     tier: Tier | None = None
     """A tier below full removes the SSH login; full needs one, here or stored."""
     nodes: Mapping[str, SshNode] | None = None

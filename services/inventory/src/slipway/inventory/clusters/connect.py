@@ -131,6 +131,7 @@ class ClusterConnector:
             "ca": None if pinned else made.ca,
             "token_id": made.token_id,
             "tier": query.tier,
+            "vmids": made.vmids,
         }
         sealed = ClusterSecrets(token_secret=made.token_secret, ssh_private_key=made.ssh_private_key)
         reached = SshNode(address=login.address, port=login.port, host_key=login.host_key)

@@ -100,6 +100,9 @@ def left_there(spec: ClusterSpec) -> Mapping[str, object]:
 def changes_of(query: ChangeClusterAccess, spec: ClusterSpec) -> Mapping[str, object]:
     """Return the changes of a cluster's description; a field that replaces another one clears it."""
     changes = {name: value for name, value in query if name in ClusterSpec.model_fields and value is not None}
+    if spec.vmids is not None:
+        # Which VMIDs are chosen from was said before; what the key is bound to only stands in for that.
+        changes.pop("vmids", None)
     if query.nodes is not None:
         changes["nodes"] = {**spec.nodes, **query.nodes}
     gone = {other: None for name, other in _INSTEAD.items() if name in changes and other not in changes}

@@ -127,6 +127,14 @@ stored() {
     sed '1,/^__DATA__$/d' "/etc/pve/priv/slipway-$LIKE" | sed -n "s/^$1 //p" | tr '\n' ' ' | sed 's/ $//'
 }
 
+# vmid_range    the body's field for the VMIDs that the key is bound to, if they are one range: from these is chosen
+vmid_range() {
+    # shellcheck disable=SC2046 # words of digits and hyphens, as was checked
+    set -- $(printf '%s' "$VMIDS" | tr ',' ' ')
+    [ $# = 1 ] && [ "${1%-*}" -le "${1#*-}" ] || return 0
+    printf '\n  "vmids": {"first": %s, "last": %s},' "${1%-*}" "${1#*-}"
+}
+
 # lines_of FILE    its lines as one text of JSON
 lines_of() {
     sed 's/$/\\n/' "$1" | tr -d '\n'
@@ -529,7 +537,7 @@ host_key=$(cut -d ' ' -f 1,2 /etc/ssh/ssh_host_ed25519_key.pub)
 cat <<END
 {
   "name": "$NAME",
-  "tier": "$TIER",
+  "tier": "$TIER",$(vmid_range)
   "endpoint": "$endpoint",
   "token_id": "$USER_ID!main",
   "token_secret": "$secret",
