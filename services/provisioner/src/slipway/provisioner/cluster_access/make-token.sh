@@ -386,7 +386,7 @@ esac
 case "$NAME" in
 *[!a-z0-9-]* | -*) fail "NAME is small letters, digits and hyphens, not '$NAME'" ;;
 esac
-if [ "$TIER" = full ] && [ -n "$LIKE" ] && [ -z "$VMIDS$POOL" ] && [ -s "/etc/pve/priv/slipway-$LIKE" ]; then
+if [ "${1:-}" != remove ] && [ "$TIER" = full ] && [ -n "$LIKE" ] && [ -z "$VMIDS$POOL" ] && [ -s "/etc/pve/priv/slipway-$LIKE" ]; then
     # A key that was bound is not let loose by a run that only makes it anew: `remove` does that.
     VMIDS=$(stored vmids) POOL=$(stored pool)
     MOUNTS=${MOUNTS:-$(stored mount)} DEVICES=${DEVICES:-$(stored device)}
@@ -415,7 +415,11 @@ if [ "${1:-}" = remove ]; then
     *) [ -n "$still" ] || say "there is no user slipway-$ID@pve" ;;
     esac
     for each in $ROLES; do
-        pveum role delete "slipway-$ID-$each" >&2 || say "there is no role slipway-$ID-$each"
+        # A tier or a bound makes some of them only.
+        said=$(pveum role delete "slipway-$ID-$each" 2>&1) || case "$said" in
+        *"does not exist"*) ;;
+        *) say "the role slipway-$ID-$each stays: $said" ;;
+        esac
     done
     if [ -e "$KEYS" ]; then
         make_folder
