@@ -14,8 +14,8 @@ from slipway.cli.formats import print_document
 from slipway.cli.session import PlanOption, Session, YesOption, command
 from slipway.cli.terminal import say, warn
 
-NODE_COLUMNS = ("cluster", "node", "state", "cores", "free for disks", "version")
 SSH_PORT = 22
+NODE_COLUMNS = ("cluster", "node", "state", "cores", "free for disks", "version")
 ClusterArgument = Annotated[str, typer.Argument(help="name or id", show_default=False)]
 
 app = typer.Typer(
@@ -28,6 +28,11 @@ app.add_typer(cluster_settings.defaults, name="defaults")
 def cluster_path(cluster: str) -> str:
     """Return the API's path of a cluster."""
     return f"/clusters/{quote(cluster, safe='')}"
+
+
+def port_option(port: int) -> str:
+    """Return what `ssh` needs before the login to get to a port; nothing if that is its own one."""
+    return "" if port == SSH_PORT else f"-p {port} "
 
 
 def node_rows(cluster: Mapping[str, Any], now: datetime) -> list[dict[str, Any]]:
@@ -145,10 +150,10 @@ def _what_stays(removal: Mapping[str, Any]) -> str:
     made_as = removal["access_id"]
     if made_as is None:
         return "The access on Proxmox stays: Slipway's script has not made it; remove it where it was made."
-    port = "" if removal["ssh_port"] == SSH_PORT else f"-p {removal['ssh_port']} "
+    login = f"{port_option(removal['ssh_port'])}root@{removal['address']}"
     return (
         f"The access on Proxmox stays: the user slipway-{made_as}@pve, its token, roles and SSH key. This "
-        f"removes it: slipway cluster script --remove {made_as} | ssh {port}root@{removal['address']} sh -s"
+        f"removes it: slipway cluster script --remove {made_as} | ssh {login} sh -s"
     )
 
 

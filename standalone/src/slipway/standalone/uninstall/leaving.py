@@ -9,6 +9,7 @@ import shlex
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from slipway.cli.clusters import port_option
 from slipway.contracts.problems import SlipwayError
 from slipway.proxmox.answers import ResourceGuest
 from slipway.proxmox.host_config import MARK, without_mark
@@ -18,8 +19,6 @@ from slipway.standalone.paths import own_script
 from slipway.standalone.uninstall.stored_clusters import StoredCluster
 
 SCRIPT_SECONDS = 60
-SSH_PORT = 22
-"""Which `ssh` takes by itself."""
 MARKS_SECONDS = 600
 """For the notes of all guests of a cluster."""
 _MOST_LINES = 3
@@ -63,9 +62,8 @@ def line_by_hand(cluster: StoredCluster) -> str:
     if cluster.script_id is None:
         return f"(by hand: {cluster.token_id} was not made by Slipway's script)"
     remote = f"ID={cluster.script_id} sh -s remove"
-    port = "" if cluster.port == SSH_PORT else f"-p {cluster.port} "
     script = shlex.quote(str(own_script("make-token.sh")))
-    return f"ssh {port}root@{cluster.address} {shlex.quote(remote)} < {script}"
+    return f"ssh {port_option(cluster.port)}root@{cluster.address} {shlex.quote(remote)} < {script}"
 
 
 async def _remove_marks(host: Cluster, cluster: StoredCluster, left: Left) -> None:
