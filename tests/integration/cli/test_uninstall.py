@@ -44,14 +44,15 @@ def test_a_folder_of_another_program_is_left_alone(tmp_path: Path, option: str) 
 
 
 async def test_what_others_put_into_it_stays(folder: DataFolder) -> None:
-    """The data folder may be one that somebody uses for more; the plan says what stays."""
+    """The data folder may be one that somebody uses for more; the plan says what stays, and that only."""
+    folder.build.write_text("{}")
     (folder.path / "letters").mkdir()
     (folder.path / "letters" / "dear").touch()
 
     _, planned = uninstall(folder.path, "--plan")
     status, output = uninstall(folder.path, "--yes")
 
-    assert f"leave in {folder.path} what Slipway has not made: letters" in planned
+    assert f"leave in {folder.path} what Slipway has not made: letters\n" in planned
     assert (status, "letters in it is not Slipway's" in output) == (0, True), output
     assert [each.name for each in folder.path.iterdir()] == ["letters"]
 

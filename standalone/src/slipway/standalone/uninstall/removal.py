@@ -69,9 +69,7 @@ async def _remove(folder: DataFolder, clusters: Sequence[StoredCluster]) -> int:
         _remove_data(folder)
     say(f"Slipway's program itself stays: {_program()}.")
     if by_hand:
-        warn(
-            "On these clusters Slipway's access is still there. Run for each, as one who may log in as root:"
-        )
+        warn("On these clusters Slipway's access is left. Run for each, as one who may log in as root:")
         for line in by_hand:
             warn(f"  {line}")
     return 1 if by_hand else 0
@@ -128,7 +126,7 @@ def _print_plan(installation: Installation, clusters: Sequence[StoredCluster], *
         f"remove {path}: users and their tokens, what is known of containers, jobs and their logs, the audit "
         "log, stored passwords, and the keys that open them"
     )
-    lines += [f"remove {place}, where database and bus of it lie" for place in _places(path)]
+    lines += [f"remove {place}, where its database and bus lie" for place in _places(path)]
     if foreign := foreign_entries(installation.folder):
         lines.append(f"leave in {path} what Slipway has not made: {', '.join(foreign)}")
     if _is_of_the_service(installation.folder):
