@@ -91,7 +91,7 @@ def empty(both: tuple[RunningStack, Node]) -> Iterator[tuple[RunningStack, Node]
 
 
 async def test_by_address_and_password(empty: tuple[RunningStack, Node]) -> None:
-    """Two answers after the address; the password is in no file of Slipway, and the way is audited."""
+    """Two answers after the address; later the ports are known. No file has the password; it is audited."""
     stack, node = empty
     password = node.secret("root_password")
     connect = ("cluster", "connect", "127.0.0.1", *node.ports)
@@ -112,6 +112,9 @@ async def test_by_address_and_password(empty: tuple[RunningStack, Node]) -> None
         ("cluster.add", "done"),
         ("cluster.connect", "begun"),
     ]
+    access = ("cluster", "access", "home", "--connect", "127.0.0.1", "--tier", "observe", "--accept-new")
+    renewed, report = await slipway(stack, *access, typed=f"{password}\n")
+    assert renewed == 0, report
 
 
 async def test_what_was_made_is_taken_away_if_the_cluster_can_not_be_saved(
@@ -153,6 +156,7 @@ async def test_by_the_script(empty: tuple[RunningStack, Node], tmp_path: Path) -
         cluster = (await api.get("/api/v1/clusters/home")).json()
     assert cluster["token_id"] == f"slipway-{made[1]['id']}@pve!main"
     assert [each["ssh_limits"] for each in cluster["nodes"]] == ["vmids 100-199"]
+    assert cluster["vmids"] == {"first": 100, "last": 199}
 
 
 async def test_by_hand(empty: tuple[RunningStack, Node]) -> None:

@@ -1,6 +1,7 @@
 """What `slipway uninstall` says of a cluster that it can't leave by itself."""
 
 from pathlib import Path
+from typing import Any
 
 import asyncssh
 import pytest
@@ -17,9 +18,10 @@ SCRIPT = Path(__file__).parents[3] / "infra/proxmox/make-token.sh"
 OURS = "slipway-mine@pve!main"
 
 
-def cluster(token_id: str, access: ClusterAccess | None = None) -> StoredCluster:
+def cluster(token_id: str, access: ClusterAccess | None = None, **further: Any) -> StoredCluster:
     """A cluster as it is stored."""
-    return StoredCluster(id="c1", name="home", token_id=token_id, access=access, address="10.0.0.2")
+    known = {"id": "c1", "name": "home", "token_id": token_id, "access": access, "address": "10.0.0.2"}
+    return StoredCluster(**{**known, **further})
 
 
 async def test_one_that_does_not_answer() -> None:
@@ -50,6 +52,14 @@ async def test_one_whose_access_does_not_open() -> None:
 
     assert left.problems == ["its stored access can't be opened: the key ring lacks the key"]
     assert left.by_hand == line_by_hand(cluster(OURS))
+
+
+async def test_one_that_was_removed() -> None:
+    """Slipway can't get in any more; the line for the node has the id and the port that it knew."""
+    left = await leave(cluster(OURS, is_removed=True, port=2222))
+
+    assert left.problems == ["it was removed from Slipway, and with it the token and the key to get in there"]
+    assert left.by_hand == f"ssh -p 2222 root@10.0.0.2 'ID=mine sh -s remove' < {SCRIPT}"
 
 
 @pytest.mark.parametrize("token_id", ["root@pam!slipway", "slipway-A@pve!main", "slipway-a;b@pve!main"])

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from slipway.standalone.embedded.process import account_for
+from slipway.standalone.embedded.shared import own_folder
 from slipway.standalone.folders import DataFolder
 from slipway.standalone.keys import make_keys
 from slipway.standalone.systemd.service import is_own_unit
@@ -42,14 +44,15 @@ def test_a_folder_of_another_program_is_left_alone(tmp_path: Path, option: str) 
 
 
 async def test_what_others_put_into_it_stays(folder: DataFolder) -> None:
-    """The data folder may be one that somebody uses for more; the plan says what stays."""
+    """The data folder may be one that somebody uses for more; the plan says what stays, and that only."""
+    folder.build.write_text("{}")
     (folder.path / "letters").mkdir()
     (folder.path / "letters" / "dear").touch()
 
     _, planned = uninstall(folder.path, "--plan")
     status, output = uninstall(folder.path, "--yes")
 
-    assert f"leave in {folder.path} what Slipway has not made: letters" in planned
+    assert f"leave in {folder.path} what Slipway has not made: letters\n" in planned
     assert (status, "letters in it is not Slipway's" in output) == (0, True), output
     assert [each.name for each in folder.path.iterdir()] == ["letters"]
 
@@ -65,6 +68,20 @@ async def test_one_that_was_interrupted_is_run_again(folder: DataFolder) -> None
 
     assert status == 0, output
     assert not folder.path.exists()
+
+
+@pytest.mark.root
+async def test_what_lies_elsewhere_is_shown_and_goes(folder: DataFolder) -> None:
+    """Root's servers have their files where their user can reach them, outside of a closed data folder."""
+    folder.path.chmod(0o700)
+    elsewhere = own_folder(folder.path, "nats", account_for(folder.path))
+
+    _, planned = uninstall(folder.path, "--plan")
+    status, output = uninstall(folder.path, "--yes")
+
+    assert f"remove {elsewhere.parent}, where" in planned
+    assert f"the checkout {Path(__file__).parents[3]}, a folder to remove" in output
+    assert (status, elsewhere.exists()) == (0, False), output
 
 
 def test_a_unit_of_somebody_else_is_not_ours(tmp_path: Path) -> None:

@@ -13,7 +13,17 @@ from nats.aio.client import Client
 from pydantic import SecretStr
 from sqlalchemy import select, text
 
-from slipway.contracts import audit, bulk, cluster_facts, clusters, container_specs, containers, jobs, plans
+from slipway.contracts import (
+    audit,
+    bulk,
+    cluster_facts,
+    clusters,
+    container_specs,
+    containers,
+    form_facts,
+    jobs,
+    plans,
+)
 from slipway.contracts.job_kinds import JobKind, ResizeArgs
 from slipway.contracts.message import Query
 from slipway.contracts.problems import Conflict, Forbidden, Invalid, NotFound, Unavailable
@@ -68,6 +78,8 @@ class World:
     inventory: Bus = field(init=False)
     looks: Looks = field(init=False)
     tested: list[clusters.TestCluster] = field(default_factory=list)
+    ssh_limits: str | None = None
+    """What the node binds the SSH key to."""
 
     def sealer(self, service: str) -> Sealer:
         """Seal and open as a service does."""
@@ -82,7 +94,8 @@ class World:
     async def test(self, query: clusters.TestCluster, _call: Call) -> cluster_facts.ClusterFacts:
         """Answer as monitor does."""
         self.tested.append(query)
-        return cluster_facts.ClusterFacts(version="9.0", nodes=(NODE,))
+        seen = NODE.model_copy(update={"ssh_limits": self.ssh_limits})
+        return cluster_facts.ClusterFacts(version="9.0", nodes=(seen,))
 
     async def add(self, spec: clusters.ClusterSpec = SPEC, *, key: str | None = None) -> clusters.Cluster:
         """Add the cluster as the gateway does: sealed anew each time."""
@@ -320,6 +333,23 @@ async def test_a_range_of_vmids_is_the_clusters(world: World) -> None:
     assert full.value.code == "vmid.none-left"
     await world.gateway.ask(clusters.SetVmidRange(cluster="home", vmids=None))
     assert (await world.create("web-2")).container.vmid == 101
+
+
+async def test_no_vmid_is_taken_that_the_key_may_not_enter(world: World) -> None:
+    """Neither a named nor a chosen one; a range within what the key is bound to is the way."""
+    world.ssh_limits = "mount /srv; vmids 200-299 400"
+    await world.add()
+    vmids = cluster_facts.VmidRange(first=200, last=299)
+
+    with pytest.raises(Conflict, match="vmid-range") as refused:
+        await world.create("web-1")
+    named = await world.create("web-1", vmid=400)
+    unknown = (await world.gateway.ask(form_facts.GetFormFacts(cluster="home"))).next_vmid
+    await world.gateway.ask(clusters.SetVmidRange(cluster="home", vmids=vmids))
+    chosen = await world.create("web-2")
+
+    assert refused.value.code == "vmid.beyond-key"
+    assert (named.container.vmid, unknown, chosen.container.vmid) == (400, None, 200)
 
 
 async def test_a_tier_refuses_what_it_does_not_include(world: World) -> None:

@@ -35,6 +35,7 @@ from slipway.runtime.process.settings import ServiceSettings
 from slipway.runtime.secrets.sealing import Sealer
 from slipway.runtime.secrets.vault import KeyRing, Vault
 from slipway.runtime.topology.identities import Identities, generate
+from slipway.standalone.uninstall.stored_clusters import read_stored
 from support.lab import until
 from support.nats import MakeBus
 from support.postgres import Databases
@@ -279,6 +280,20 @@ async def test_a_removed_cluster_leaves_no_secret_and_frees_its_name(world: Worl
     assert (await world.container(accepted)).is_forgotten
     world.identities = {"https://third:8006": OTHER}
     assert (await world.add("home", "https://third:8006")).id != home.id
+
+
+async def test_what_a_removed_cluster_leaves_there_is_still_known(world: World, tmp_path: Path) -> None:
+    """Its secrets are gone; under which id and where its access was made is said, and read at the end."""
+    nodes = {"pve": {"address": "10.0.0.2", "port": 2222}}
+    await world.add(token_id="slipway-ab12@pve!main", nodes=nodes)
+
+    plan, removal = await world.remove("home", is_plan=True), await world.remove("home")
+    (stored,) = await read_stored(world.tables, tmp_path / "ring.json")
+
+    assert (plan.access_id, plan.address, plan.ssh_port) == ("ab12", "10.0.0.2", 2222)
+    assert (removal.access_id, removal.address, removal.ssh_port) == ("ab12", "10.0.0.2", 2222)
+    assert (stored.script_id, stored.address, stored.port) == ("ab12", "10.0.0.2", 2222)
+    assert (stored.is_removed, stored.access) == (True, None)
 
 
 async def test_a_cluster_that_is_added_again_brings_its_containers_back(world: World) -> None:

@@ -50,6 +50,8 @@ class World:
     """Ids under which there is access on the node."""
     like: str = ""
     """Whose limits the last access that was made takes over."""
+    bound_to: cluster_facts.VmidRange | None = None
+    """The VMIDs that the script binds the next key to."""
     tested: int = 0
     identity: str | None = "ca:AA"
     """What a test learns of the cluster."""
@@ -85,7 +87,7 @@ class World:
             for each in ("token_secret", "ssh_private_key")
         }
         token = f"slipway-{self.made[-1]}@pve!main"
-        return connections.MadeAccess(node="pve", token_id=token, ca="PEM", **secrets)
+        return connections.MadeAccess(node="pve", token_id=token, ca="PEM", vmids=self.bound_to, **secrets)
 
     async def remove(self, query: connections.RemoveNodeAccess, _call: Call) -> Done:
         """Answer as the provisioner does."""
@@ -185,6 +187,18 @@ async def test_new_access_ends_the_old_one_only_when_it_is_saved(world: World) -
     with pytest.raises(SlipwayError, match="'home'"):
         await world.connect(name="second")
     assert len(world.made) == 1
+
+
+async def test_what_the_key_is_bound_to_is_chosen_from(world: World) -> None:
+    """With the first key that is bound to one range, not against a range that somebody has set."""
+    first, second = (cluster_facts.VmidRange(first=each, last=each + 99) for each in (200, 300))
+    free = await world.connect()
+    world.bound_to = first
+    bound = await world.connect(is_known=True)
+    world.bound_to = second
+    again = await world.connect(is_known=True)
+
+    assert (free.vmids, bound.vmids, again.vmids) == (None, first, first)
 
 
 async def test_a_cluster_that_comes_back_gets_new_access(world: World) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from slipway.cli.tiers import access_of
+from slipway.cli.tiers import access_of, beyond_key
 from slipway.contracts.tiers import BOUND, TIERS, UNBOUND, Tier
 
 
@@ -40,3 +40,25 @@ def test_at_full_the_weakest_node_counts(limits: tuple[str | None, ...], theft: 
     texts = BOUND.could if theft is BOUND else UNBOUND.could
     assert set(texts) <= set(access["could"])
     assert set(other.could).isdisjoint(access["could"])
+
+
+@pytest.mark.parametrize(
+    ("limits", "own", "is_said"),
+    [
+        ("vmids 200-299", None, True),
+        ("vmids 200-299 400", (200, 299), False),
+        ("pool x; vmids 200-299 400", (300, 399), True),
+        ("vmids 400", (400, 400), False),
+        ("pool x", None, False),
+        (None, None, False),
+    ],
+)
+def test_vmids_that_the_key_may_not_enter_are_noted(
+    limits: str | None, own: tuple[int, int] | None, *, is_said: bool
+) -> None:
+    """Unless what Slipway chooses from lies within one range that the key is bound to."""
+    vmids = {"first": own[0], "last": own[1]} if own else None
+
+    said = beyond_key({**cluster(Tier.FULL, limits, limits), "vmids": vmids})
+
+    assert (said is not None) == is_said

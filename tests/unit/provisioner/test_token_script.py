@@ -31,6 +31,23 @@ def test_reads_what_the_script_printed() -> None:
     assert "s3cret" not in repr(full)
 
 
+@pytest.mark.parametrize(
+    ("vmids", "expected"),
+    [("200-299", (200, 299)), ("300,", (300, 300)), ("100-199,300", None), ("299-200", None), ("", None)],
+)
+def test_one_range_is_printed_and_read(vmids: str, expected: tuple[int, int] | None) -> None:
+    """What the key is bound to is what Slipway chooses from, where it is one range."""
+    _, name, rest = script.text().partition("vmid_range() {")
+    function = f"{name}{rest.partition(chr(10) + '}')[0]}\n}}\nset -eu\nvmid_range"
+
+    said = subprocess.run(
+        ["sh", "-c", function], env={"VMIDS": vmids}, capture_output=True, text=True, check=True
+    ).stdout
+    read = script.read_printed(PRINTED.replace('"ca"', f'{said} "ca"')).vmids
+
+    assert (read and (read.first, read.last)) == expected
+
+
 @pytest.mark.parametrize("output", ["", "no", "{", "{}", '{"token_id": "a"}', '{"token_id": "a", "ssh": 1}'])
 def test_an_incomplete_output_is_refused_without_being_quoted(output: str) -> None:
     """It may hold half a secret."""

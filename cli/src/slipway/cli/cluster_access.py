@@ -33,13 +33,14 @@ from slipway.cli.cluster_options import (
     VmidsOption,
 )
 from slipway.cli.cluster_questions import ask_for_access, ask_for_cluster, confirm_host_keys
-from slipway.cli.clusters import ClusterArgument, app, cluster_path
+from slipway.cli.clusters import ClusterArgument, app, cluster_path, port_option
 from slipway.cli.errors import WrongInput
 from slipway.cli.formats import print_document
 from slipway.cli.host_trust import probe, trusted_fingerprint, trusted_host_key
 from slipway.cli.questions import NotAsked, ask_secret, has_terminal, secret_line
 from slipway.cli.session import Session, command
 from slipway.cli.terminal import say, warn
+from slipway.cli.tiers import beyond_key
 from slipway.client.transport import Transport
 
 __all__ = ["app", "cluster_script"]
@@ -117,7 +118,11 @@ async def _access(
         str | None,
         typer.Option("--connect", help="make them on the node at this address, by root's password"),
     ] = None,
-    port: Annotated[int | None, typer.Option("--port", help="of SSH; 22 or as it is")] = None,
+    port: Annotated[int | None, typer.Option("--port", help="of SSH; as it is by default")] = None,
+    api_port: Annotated[
+        int | None,
+        typer.Option("--api-port", help="of Proxmox VE's API there; as it is by default"),
+    ] = None,
     tier: Annotated[str | None, typer.Option("--tier", help="another tier: observe, operate or full")] = None,
     vmids: VmidsOption = "",
     pool: PoolOption = "",
@@ -131,8 +136,8 @@ async def _access(
     async with session.connect() as client:
         present = await client.get(path)
         if connect is not None:
-            api_port = urlsplit(present["endpoint"]).port or 8006
-            body = {"address": connect, "port": port or 22, "api_port": api_port}
+            api_port = api_port or urlsplit(present["endpoint"]).port or 8006
+            body = {"address": connect, "port": port or present["ssh_port"], "api_port": api_port}
             body["tier"] = tier or present["tier"]
             trusted = await _trusted(client, body, host_key, fingerprint, accept_new=accept_new)
             bounds = {"vmids": vmids, "pool": pool, "mounts": mounts, "devices": devices}
@@ -150,9 +155,10 @@ async def _access(
     _report(session, changed, f"The access to cluster {changed['name']} has changed.")
     former = re.fullmatch(r"slipway-([a-z0-9]+)@pve!main", present["token_id"] or "")
     if connect is None and former and changed["token_id"] != present["token_id"]:
+        login = f"{port_option(present['ssh_port'])}root@NODE"
         session.report(
             "The former access is still on the node; this takes it away: "
-            f"slipway cluster script --remove {former[1]} | ssh root@NODE sh -s"
+            f"slipway cluster script --remove {former[1]} | ssh {login} sh -s"
         )
 
 
@@ -248,5 +254,7 @@ def _report(session: Session, cluster: Mapping[str, Any], sentence: str) -> None
     session.report(sentence)
     if any(each["is_ssh_usable"] and not each["ssh_limits"] for each in cluster["nodes"]):
         warn("Its SSH key is not bound: whoever has it is root on the nodes. --vmids or --pool binds it.")
+    if (chosen := beyond_key(cluster)) is not None:
+        warn(chosen)
     if cluster["failed_checks"]:
         warn(f"It is marked with the checks that failed: {', '.join(cluster['failed_checks'])}.")

@@ -14,6 +14,7 @@ from slipway.cli.formats import print_document
 from slipway.cli.session import PlanOption, Session, YesOption, command
 from slipway.cli.terminal import say, warn
 
+SSH_PORT = 22
 NODE_COLUMNS = ("cluster", "node", "state", "cores", "free for disks", "version")
 ClusterArgument = Annotated[str, typer.Argument(help="name or id", show_default=False)]
 
@@ -27,6 +28,11 @@ app.add_typer(cluster_settings.defaults, name="defaults")
 def cluster_path(cluster: str) -> str:
     """Return the API's path of a cluster."""
     return f"/clusters/{quote(cluster, safe='')}"
+
+
+def port_option(port: int) -> str:
+    """Return what `ssh` needs before the login to get to a port; nothing if that is its own one."""
+    return "" if port == SSH_PORT else f"-p {port} "
 
 
 def node_rows(cluster: Mapping[str, Any], now: datetime) -> list[dict[str, Any]]:
@@ -122,6 +128,7 @@ async def _remove(
     session.report(
         f"Cluster {removal['name']} is removed; {count} containers are forgotten, and go on as they are."
     )
+    session.report(_what_stays(removal))
     return 0
 
 
@@ -135,6 +142,19 @@ def _print_removal(session: Session, removal: Mapping[str, Any]) -> None:
     nodes = ", ".join(removal["nodes"]) or "none"
     say(f"Cluster {removal['name']}, nodes: {nodes}. These would be forgotten, and go on running:")
     session.print_list(removal["containers"], ("vmid", "hostname", "node", "id"), name="hostname")
+    session.report(_what_stays(removal))
+
+
+def _what_stays(removal: Mapping[str, Any]) -> str:
+    """Say that Proxmox was left as it is, and how Slipway's access there is taken away."""
+    made_as = removal["access_id"]
+    if made_as is None:
+        return "The access on Proxmox stays: Slipway's script has not made it; remove it where it was made."
+    login = f"{port_option(removal['ssh_port'])}root@{removal['address']}"
+    return (
+        f"The access on Proxmox stays: the user slipway-{made_as}@pve, its token, roles and SSH key. This "
+        f"removes it: slipway cluster script --remove {made_as} | ssh {login} sh -s"
+    )
 
 
 def _free(node: Mapping[str, Any]) -> str:

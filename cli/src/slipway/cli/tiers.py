@@ -1,5 +1,6 @@
 """`slipway access`: how much Slipway may do to each cluster, and so what a stolen Slipway could do."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -14,6 +15,8 @@ from slipway.contracts.tiers import TIERS, Tier, theft_at
 ClusterArgument = Annotated[
     str | None, typer.Argument(help="name or id; all clusters by default", show_default=False)
 ]
+
+_RANGE = re.compile(r"([0-9]+)(?:-([0-9]+))?")
 
 app = typer.Typer(
     rich_markup_mode=None, no_args_is_help=True, help="show what Slipway may do, and a stolen one could"
@@ -64,6 +67,23 @@ def access_of(cluster: Mapping[str, Any]) -> dict[str, Any]:
         "could": list(theft.could),
         "could_not": list(theft.could_not),
     }
+
+
+def beyond_key(cluster: Mapping[str, Any]) -> str | None:
+    """Return what is said if Slipway chooses VMIDs that its SSH key may not enter; None if it does not."""
+    limits = {each["ssh_limits"] for each in cluster["nodes"] if each.get("ssh_limits")}
+    bound = [part[6:] for each in limits for part in each.split("; ") if part.startswith("vmids ")]
+    if len(bound) != 1:
+        return None
+    own = cluster["vmids"]
+    ranges = [(int(first), int(last or first)) for first, last in _RANGE.findall(bound[0])]
+    if own and any(first <= own["first"] and own["last"] <= last for first, last in ranges):
+        return None
+    chosen = f"from {own['first']}-{own['last']}" if own else "any free one"
+    return (
+        f"The SSH key may enter the VMIDs {bound[0]} only, and Slipway chooses {chosen}: name those to "
+        f"choose from with `slipway cluster vmid-range {cluster['name']} FIRST-LAST`."
+    )
 
 
 def _ssh_of(node: Mapping[str, Any]) -> str:

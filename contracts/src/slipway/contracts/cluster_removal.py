@@ -26,6 +26,12 @@ class ClusterRemoval(Value):
     nodes: tuple[str, ...] = ()
     finished_jobs: int = 0
     """Their jobs stay to be read."""
+    access_id: str | None = None
+    """The id under which the token script made the access that stays on Proxmox; None: another did."""
+    address: str = ""
+    """Of a node there, for a person who takes that access away."""
+    ssh_port: int = 22
+    """Of SSH there."""
 
 
 class RemoveCluster(Query[ClusterRemoval]):

@@ -6,6 +6,7 @@ Secrets travel sealed: from the gateway to inventory, from inventory to monitor 
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 from pydantic import Field
 
@@ -50,6 +51,11 @@ class ClusterSpec(Value):
     """None is all that Proxmox takes, from 100."""
     tier: Tier = Tier.FULL
     """How much Slipway may do there; below full there is no SSH access."""
+
+    def ssh_place(self) -> tuple[str, int]:
+        """Return address and SSH port of one of its nodes, for a person who logs in there."""
+        node = next((each for each in self.nodes.values() if each.address), SshNode())
+        return node.address or urlsplit(self.endpoint).hostname or self.endpoint, node.port or self.ssh_port
 
 
 class ClusterSecrets(Value):
@@ -109,6 +115,8 @@ class Cluster(Value):
     token_id: str | None = None
     username: str | None = None
     tls_fingerprint: str | None = None
+    ssh_port: int = 22
+    """Of its nodes, where none of their own is set."""
     version: str
     nodes: tuple[NodeFacts, ...] = ()
     in_maintenance: tuple[str, ...] = ()
@@ -243,6 +251,8 @@ class ChangeClusterAccess(Query[Cluster]):
     ca: str | None = None
     ssh_username: str | None = None
     ssh_port: int | None = None
+    vmids: VmidRange | None = None
+    """What the new key is bound to, if that is one range; the cluster's VMID range if it has none."""
     tier: Tier | None = None
     """A tier below full removes the SSH login; full needs one, here or stored."""
     nodes: Mapping[str, SshNode] | None = None

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from slipway.contracts.cluster_facts import VmidRange
 from slipway.contracts.clusters import Cluster
 from slipway.contracts.message import Done, Query, Value
 from slipway.contracts.tiers import Tier
@@ -107,6 +108,8 @@ class MadeAccess(Value):
     ca: str | None = None
     host_key: str | None = None
     tier: Tier = Tier.FULL
+    vmids: VmidRange | None = None
+    """What the key is bound to, if that is one range."""
 
 
 class MakeNodeAccess(Query[MadeAccess]):

@@ -31,6 +31,12 @@ def own_script(name: str) -> Path:
     return folder / name
 
 
+def own_checkout() -> Path | None:
+    """Return the checkout that this runs from; None if it is installed."""
+    root = Path(__file__).resolve().parents[4]
+    return root if (root / "requirements.lock").is_file() and (root / _SCRIPTS).is_dir() else None
+
+
 def own_record(data: Path, account: Account | None) -> Path | None:
     """Make the file that requests to Proxmox are recorded in, if `SLIPWAY_PROXMOX_RECORD` asks for it.
 

@@ -151,6 +151,14 @@ class SshBody(_Body):
     nodes: Mapping[str, SshNodeBody] = Field(default_factory=dict)
 
 
+class VmidRangeBody(VmidRange):
+    """The VMIDs that Slipway chooses from, both ends included."""
+
+    model_config = _STRICT
+    first: int = Field(ge=100, le=999_999_999)
+    last: int = Field(ge=100, le=999_999_999)
+
+
 class ClusterBody(_Body):
     """A cluster to add; it is tested before it is saved."""
 
@@ -166,6 +174,8 @@ class ClusterBody(_Body):
     ca: str | None = None
     tier: Tier = Tier.FULL
     """How much Slipway may do there: observe, operate or full."""
+    vmids: VmidRangeBody | None = None
+    """Those that Slipway chooses from; all by default."""
     ssh: SshBody = SshBody()
     """Needed at tier full, and refused below it."""
 
@@ -249,6 +259,8 @@ class ClusterAccessBody(_Body):
     ca: str | None = None
     tier: Tier | None = None
     """Another tier; one below full removes the SSH login."""
+    vmids: VmidRangeBody | None = None
+    """Those that the new key is bound to: chosen from if the cluster has no VMID range."""
     ssh: SshLoginBody = SshLoginBody()
 
 
@@ -261,14 +273,6 @@ class ResumeBody(_Body):
     """Jobs from before that shall run; all others are cancelled, and touch no host."""
     despite_unseen: bool = False
     """Whether to go on though nothing is known of some clusters."""
-
-
-class VmidRangeBody(VmidRange):
-    """The VMIDs that Slipway chooses from, both ends included."""
-
-    model_config = _STRICT
-    first: int = Field(ge=100, le=999_999_999)
-    last: int = Field(ge=100, le=999_999_999)
 
 
 class OsTemplateBody(_Body):

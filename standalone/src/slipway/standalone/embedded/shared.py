@@ -74,12 +74,16 @@ def place_of(data: Path) -> Path | None:
     return SHARED / place_id
 
 
-def remove_place(data: Path) -> list[Path]:
-    """Remove the place of a data folder, and those of folders that were at this path before it."""
+def places_of(data: Path) -> list[Path]:
+    """Return the place of a data folder, and those of folders that were at this path before it."""
     own = place_of(data)
     ours = [each for each in _places() if _owner(each) == data.resolve()]
-    if own is not None and own.is_dir() and _owner(own) is None:
-        ours.append(own)
+    return [*ours, own] if own is not None and own.is_dir() and _owner(own) is None else ours
+
+
+def remove_place(data: Path) -> list[Path]:
+    """Remove them, and return what was removed."""
+    ours = places_of(data)
     for place in ours:
         shutil.rmtree(place)
     return ours

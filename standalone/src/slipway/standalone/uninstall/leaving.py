@@ -9,6 +9,7 @@ import shlex
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from slipway.cli.clusters import port_option
 from slipway.contracts.problems import SlipwayError
 from slipway.proxmox.answers import ResourceGuest
 from slipway.proxmox.host_config import MARK, without_mark
@@ -40,7 +41,11 @@ async def leave(cluster: StoredCluster) -> Left:
     """Take all of it away; what could not be is said."""
     left = Left()
     if cluster.access is None:
-        left.problems.append("its stored access can't be opened: the key ring lacks the key")
+        left.problems.append(
+            "it was removed from Slipway, and with it the token and the key to get in there"
+            if cluster.is_removed
+            else "its stored access can't be opened: the key ring lacks the key"
+        )
         left.by_hand = line_by_hand(cluster)
         return left
     host = Cluster(cluster.access)
@@ -57,9 +62,8 @@ def line_by_hand(cluster: StoredCluster) -> str:
     if cluster.script_id is None:
         return f"(by hand: {cluster.token_id} was not made by Slipway's script)"
     remote = f"ID={cluster.script_id} sh -s remove"
-    return (
-        f"ssh root@{cluster.address} {shlex.quote(remote)} < {shlex.quote(str(own_script('make-token.sh')))}"
-    )
+    script = shlex.quote(str(own_script("make-token.sh")))
+    return f"ssh {port_option(cluster.port)}root@{cluster.address} {shlex.quote(remote)} < {script}"
 
 
 async def _remove_marks(host: Cluster, cluster: StoredCluster, left: Left) -> None:

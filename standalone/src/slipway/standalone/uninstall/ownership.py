@@ -13,7 +13,7 @@ from slipway.standalone.folders import DataFolder, remove_tree
 
 _MADE = (
     *("nats", "nats.log", "postgres", "postgres.log", "services", "lab", "log", "identities"),
-    *("place-id", "made-by-demo"),
+    *("place-id", "made-by-demo", "build.json", "upgrade-unfinished", "restore-unfinished"),
 )
 """What `slipway up` makes in the folder; `secrets/` and `run/`, by which it is known, are removed last."""
 

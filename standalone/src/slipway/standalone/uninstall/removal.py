@@ -6,6 +6,7 @@ are stored here, and only then goes the data folder with these keys.
 
 import contextlib
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from slipway.cli.terminal import say, warn
 from slipway.runtime.process import logs
 from slipway.runtime.process.settings import LogSettings
 from slipway.standalone.doctor.installation import Installation
+from slipway.standalone.embedded.shared import places_of
 from slipway.standalone.folders import DataFolder
+from slipway.standalone.paths import own_checkout
 from slipway.standalone.systemd.service import (
     is_own_unit,
     is_own_user,
@@ -64,11 +67,9 @@ async def _remove(folder: DataFolder, clusters: Sequence[StoredCluster]) -> int:
         folder.end_leftovers()
         by_hand = [line for cluster in clusters if (line := await _leave(cluster)) is not None]
         _remove_data(folder)
-    say("Slipway's program itself goes with what installed it: `pipx uninstall slipway-standalone`.")
+    say(f"Slipway's program itself stays: {_program()}.")
     if by_hand:
-        warn(
-            "On these clusters Slipway's access is still there. Run for each, as one who may log in as root:"
-        )
+        warn("On these clusters Slipway's access is left. Run for each, as one who may log in as root:")
         for line in by_hand:
             warn(f"  {line}")
     return 1 if by_hand else 0
@@ -107,18 +108,25 @@ def _is_of_the_service(folder: DataFolder) -> bool:
     return folder.path == STATE.resolve()
 
 
+def _program() -> str:
+    """Say how the program goes."""
+    checkout = own_checkout()
+    if checkout is not None:
+        return f"it is the checkout {checkout}, a folder to remove"
+    if (Path(sys.prefix) / "pipx_metadata.json").is_file():
+        return "it goes with `pipx uninstall slipway-standalone`"
+    return f"it goes with what has installed it into {sys.prefix}"
+
+
 def _print_plan(installation: Installation, clusters: Sequence[StoredCluster], *, is_service: bool) -> None:
     path = installation.folder.path
     lines = [f"stop the service and remove {UNIT}"] if is_service else []
-    lines += [
-        f"on the cluster {cluster.name} ({cluster.address}): take Slipway's mark out of the notes of its "
-        f"guests, which run on; then {_access_of(cluster)}"
-        for cluster in clusters
-    ]
+    lines += [f"on the cluster {each.name} ({each.address}): {_work_on(each)}" for each in clusters]
     lines.append(
         f"remove {path}: users and their tokens, what is known of containers, jobs and their logs, the audit "
         "log, stored passwords, and the keys that open them"
     )
+    lines += [f"remove {place}, where its database and bus lie" for place in _places(path)]
     if foreign := foreign_entries(installation.folder):
         lines.append(f"leave in {path} what Slipway has not made: {', '.join(foreign)}")
     if _is_of_the_service(installation.folder):
@@ -127,6 +135,16 @@ def _print_plan(installation: Installation, clusters: Sequence[StoredCluster], *
     for number, line in enumerate(lines, 1):
         say(f"{number}. {line}")
     say("None of it comes back without a backup: `slipway backup` makes one; the key ring belongs beside it.")
+
+
+def _places(data: Path) -> list[Path]:
+    return places_of(data) if os.geteuid() == 0 else []
+
+
+def _work_on(cluster: StoredCluster) -> str:
+    if cluster.is_removed:
+        return f"nothing, as it was removed from Slipway, which can't get in any more; {_access_of(cluster)}"
+    return f"take Slipway's mark out of the notes of its guests, which run on; then {_access_of(cluster)}"
 
 
 def _access_of(cluster: StoredCluster) -> str:

@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from pydantic import SecretStr
 
@@ -22,7 +23,8 @@ from slipway.standalone.embedded.postgres import EmbeddedPostgres
 from slipway.standalone.embedded.process import EmbeddedFailure
 
 _CLUSTERS = """
-    select id, spec::text, secrets::text from inventory.clusters order by removed_at is not null, name
+    select id, spec::text, secrets::text, removed_at is not null as is_removed
+    from inventory.clusters order by is_removed, name
 """
 _ADDRESSES = "select node, address from inventory.nodes where cluster_id = $1 and address is not null"
 _IS_THERE = "select to_regclass('inventory.clusters') is not null as known"
@@ -37,9 +39,13 @@ class StoredCluster:
     name: str
     token_id: str
     access: ClusterAccess | None
-    """None if its secrets can't be opened."""
+    """None if its secrets can't be opened, or went when it was removed from Slipway."""
+    is_removed: bool = False
+    """Whether it was removed from Slipway, which left its access on Proxmox as it was."""
     address: str
     """Of a node, for people."""
+    port: int = 22
+    """Of SSH there."""
 
     @property
     def script_id(self) -> str | None:
@@ -76,49 +82,57 @@ async def read_clusters(installation: Installation) -> list[StoredCluster]:
             server.stop()
 
 
+async def read_stored(database: Database, key_ring: Path) -> list[StoredCluster]:
+    """Read them from a database, with the keys that open their secrets; those that were removed are last."""
+    if not (await database.fetch(_IS_THERE))[0].known:
+        return []
+    found: dict[tuple[str, str], StoredCluster] = {}
+    for row in await database.fetch(_CLUSTERS):
+        spec = ClusterSpec.model_validate_json(row.spec)
+        addresses = {each.node: each.address for each in await database.fetch(_ADDRESSES, row.id)}
+        sealed = None if row.is_removed else json.loads(row.secrets)
+        one = _cluster(key_ring, str(row.id), spec, sealed, addresses)
+        found.setdefault((one.token_id, spec.endpoint), one)
+    return list(found.values())
+
+
 async def _read(installation: Installation, settings: DatabaseSettings) -> list[StoredCluster]:
     database = Database(settings)
     try:
-        if not (await database.fetch(_IS_THERE))[0].known:
-            return []
-        found: dict[tuple[str, str], StoredCluster] = {}
-        for row in await database.fetch(_CLUSTERS):
-            spec = ClusterSpec.model_validate_json(row.spec)
-            addresses = {each.node: each.address for each in await database.fetch(_ADDRESSES, row.id)}
-            one = _cluster(installation, str(row.id), spec, json.loads(row.secrets), addresses)
-            found.setdefault((one.token_id, spec.endpoint), one)
-        return list(found.values())
+        return await read_stored(database, installation.folder.key_ring)
     finally:
         await database.dispose()
 
 
 def _cluster(
-    installation: Installation,
+    key_ring: Path,
     cluster: str,
     spec: ClusterSpec,
-    sealed: Mapping[str, str],
+    sealed: Mapping[str, str] | None,
     addresses: Mapping[str, str],
 ) -> StoredCluster:
-    known = [*(node.address for node in spec.nodes.values() if node.address), *addresses.values()]
-    host = spec.endpoint.removeprefix("https://").partition("/")[0].rpartition(":")[0] or spec.endpoint
+    """Return a cluster; without sealed secrets it is one that was removed."""
+    address, port = spec.ssh_place()
     return StoredCluster(
         id=cluster,
         name=spec.name,
         token_id=spec.token_id or spec.username or "",
-        access=_access(installation, cluster, spec, sealed, addresses),
-        address=known[0] if known else host,
+        access=None if sealed is None else _access(key_ring, cluster, spec, sealed, addresses),
+        is_removed=sealed is None,
+        address=address,
+        port=port,
     )
 
 
 def _access(
-    installation: Installation,
+    key_ring: Path,
     cluster: str,
     spec: ClusterSpec,
     sealed: Mapping[str, str],
     addresses: Mapping[str, str],
 ) -> ClusterAccess | None:
     try:
-        vault = Vault(KeyRing.from_file(installation.folder.key_ring))
+        vault = Vault(KeyRing.from_file(key_ring))
         opened = {field: vault.open(text, owner=cluster, field=field) for field, text in sealed.items()}
     except SecretUnreadable:
         return None

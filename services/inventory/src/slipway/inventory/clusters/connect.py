@@ -28,7 +28,7 @@ from slipway.contracts.problems import SlipwayError
 from slipway.contracts.values import Sealed
 from slipway.inventory.clusters import rules
 from slipway.inventory.clusters.handlers import ClusterHandlers
-from slipway.inventory.clusters.identity import KnownClusters, access_id
+from slipway.inventory.clusters.identity import KnownClusters
 from slipway.inventory.clusters.store import StoredCluster
 from slipway.inventory.decision import AuditNote, Decision
 from slipway.runtime.bus.call import Call
@@ -71,7 +71,7 @@ class ClusterConnector:
             made = await self.handlers.bus.ask(making)
             saved = await self._saved(query, made, cluster, inner)
         except SlipwayError as error:
-            used = (access_id(made.token_id) if made else error.details.get("id")) or new_id
+            used = (rules.access_id(made.token_id) if made else error.details.get("id")) or new_id
             if made is not None:
                 error.checks = (*_MADE, *error.checks)
             left = None
@@ -80,7 +80,7 @@ class ClusterConnector:
             further = {"left": left} if left else {}
             await self._audit(query, inner, outcome="failed", code=error.code, **further)
             raise
-        before = access_id(cluster.spec.token_id) if cluster else known.ids.get(saved.identity or "")
+        before = rules.access_id(cluster.spec.token_id) if cluster else known.ids.get(saved.identity or "")
         left = None if before is None or await self._is_removed(query, password, before) else before
         details = {**self._details(query), "token": made.token_id, **({"left": left} if left else {})}
 
@@ -115,7 +115,7 @@ class ClusterConnector:
             id=new_id,
             tier=query.tier,
             bounds=query.bounds,
-            like=(access_id(cluster.spec.token_id) or "") if cluster else "",
+            like=(rules.access_id(cluster.spec.token_id) or "") if cluster else "",
             own=(cluster.identity or "") if cluster else "",
             known=known.names,
             ids={} if cluster else known.ids,
@@ -131,6 +131,7 @@ class ClusterConnector:
             "ca": None if pinned else made.ca,
             "token_id": made.token_id,
             "tier": query.tier,
+            "vmids": made.vmids,
         }
         sealed = ClusterSecrets(token_secret=made.token_secret, ssh_private_key=made.ssh_private_key)
         reached = SshNode(address=login.address, port=login.port, host_key=login.host_key)

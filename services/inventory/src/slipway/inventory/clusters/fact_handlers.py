@@ -25,7 +25,7 @@ from slipway.inventory.clusters import availability
 from slipway.inventory.clusters.form_facts import form_facts, range_of
 from slipway.inventory.clusters.store import ClusterStore
 from slipway.inventory.containers.claims import claim_vmids
-from slipway.inventory.containers.defaults import NoVmidLeft
+from slipway.inventory.containers.defaults import NoVmidLeft, VmidBeyondKey
 from slipway.inventory.containers.holders import find_holders
 from slipway.inventory.containers.looks import Looks
 from slipway.inventory.decision import Decision
@@ -63,7 +63,7 @@ class FactHandlers:
         cluster = await self._cluster(query.cluster)
         try:
             following = await self._next(cluster)
-        except NoVmidLeft:
+        except (NoVmidLeft, VmidBeyondKey):
             following = None
         return form_facts(cluster, following)
 

@@ -77,6 +77,7 @@ class ClusterHandlers:
         if stored is not None:
             return stored
         rules.check(query.spec, _present(query.secrets))
+        _check_vmids(query.spec)
         spec = rules.normal(query.spec)
         await self.identities.refuse_taken(spec)
         opened = self._received(query.secrets, owner=spec.name)
@@ -144,6 +145,7 @@ class ClusterHandlers:
         stay = rules.stored_secrets(spec, cluster.secrets, new)
         opened = {name: secret for name, secret in self._opened(cluster).items() if name in stay} | new
         rules.check(spec, opened)
+        _check_vmids(spec)
         spec = rules.normal(spec)
         await self.identities.refuse_taken(spec, own=cluster.id)
         test = _test_of(
@@ -228,6 +230,11 @@ class ClusterHandlers:
         identity = await self.unit.run(current(), lambda tx: decide_observation(tx, cluster, facts))
         if identity is not None:
             await self.identities.learn(cluster, identity)
+
+
+def _check_vmids(spec: ClusterSpec) -> None:
+    if spec.vmids is not None:
+        defaults.check_range(spec.vmids, under="vmids.")
 
 
 def _present(secrets: ClusterSecrets) -> Mapping[str, Sealed]:

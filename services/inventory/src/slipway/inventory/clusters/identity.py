@@ -1,7 +1,6 @@
 """Which cluster a cluster is: its name, how it is reached, and what it is. No two have one of them."""
 
 import contextlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,10 +9,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from slipway.contracts.clusters import ClusterSpec
-from slipway.contracts.connections import TOKEN_PATTERN
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict
-from slipway.inventory.clusters.rules import normal
+from slipway.inventory.clusters.rules import access_id, normal
 from slipway.inventory.clusters.store import STAYS
 from slipway.inventory.faults import at
 from slipway.inventory.tables import clusters
@@ -112,12 +110,6 @@ async def _refuse_taken(tx: AsyncConnection, spec: ClusterSpec, own: Id) -> None
         if shared := mine & {other.endpoint, *other.endpoints}:
             field = "endpoint" if spec.endpoint in shared else "endpoints"
             raise _same_cluster(row.name, field, f"{shared.pop()} is how it is reached.")
-
-
-def access_id(token_id: str | None) -> str | None:
-    """Return the id under which the token script made a token; None: it did not make it."""
-    match = re.fullmatch(TOKEN_PATTERN, token_id or "")
-    return match["id"] if match else None
 
 
 def name_taken(name: str) -> ClusterExists:

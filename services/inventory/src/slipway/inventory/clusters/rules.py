@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from slipway.contracts.cluster_facts import ClusterFacts
 from slipway.contracts.clusters import ChangeClusterAccess, ClusterSpec, MemberEndpoint, SshNode
-from slipway.contracts.connections import ADDRESS_PATTERN, NodeLogin
+from slipway.contracts.connections import ADDRESS_PATTERN, TOKEN_PATTERN, NodeLogin
 from slipway.contracts.problems import Conflict, FieldError, Invalid
 from slipway.contracts.tiers import Tier
 from slipway.inventory.faults import at, refuse
@@ -85,9 +85,24 @@ def endpoint_of(address: str, port: int) -> str:
     return f"https://{f'[{address}]' if ':' in address else address}:{port}"
 
 
+def access_id(token_id: str | None) -> str | None:
+    """Return the id under which the token script made a token; None: it did not make it."""
+    match = re.fullmatch(TOKEN_PATTERN, token_id or "")
+    return match["id"] if match else None
+
+
+def left_there(spec: ClusterSpec) -> Mapping[str, object]:
+    """Return what a removal says of the access that stays on Proxmox."""
+    address, port = spec.ssh_place()
+    return {"access_id": access_id(spec.token_id), "address": address, "ssh_port": port}
+
+
 def changes_of(query: ChangeClusterAccess, spec: ClusterSpec) -> Mapping[str, object]:
     """Return the changes of a cluster's description; a field that replaces another one clears it."""
     changes = {name: value for name, value in query if name in ClusterSpec.model_fields and value is not None}
+    if spec.vmids is not None:
+        # Which VMIDs are chosen from was said before; what the key is bound to only stands in for that.
+        changes.pop("vmids", None)
     if query.nodes is not None:
         changes["nodes"] = {**spec.nodes, **query.nodes}
     gone = {other: None for name, other in _INSTEAD.items() if name in changes and other not in changes}

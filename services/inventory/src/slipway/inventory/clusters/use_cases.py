@@ -25,7 +25,7 @@ from slipway.contracts.clusters import (
 from slipway.contracts.message import Id
 from slipway.contracts.problems import Conflict
 from slipway.contracts.values import Lifecycle
-from slipway.inventory.clusters.rules import normal
+from slipway.inventory.clusters.rules import left_there, normal
 from slipway.inventory.clusters.store import (
     STAYS,
     ClusterNotFound,
@@ -282,6 +282,7 @@ async def _removal(tx: AsyncConnection, row: Row[Any], held: Sequence[Row[Any]])
         ),
         nodes=tuple(names),
         finished_jobs=await tx.scalar(ended) or 0,
+        **left_there(ClusterSpec.model_validate(row.spec)),
     )
 
 
@@ -290,9 +291,8 @@ async def _removed(tx: AsyncConnection, cluster: str) -> ClusterRemoval | None:
     row = await removed_cluster(tx, cluster)
     if row is None:
         return None
-    query = select(containers).where(
-        containers.c.cluster_id == row.id, containers.c.forgotten_as.is_not(None)
-    )
+    held = containers.c.cluster_id == row.id, containers.c.forgotten_as.is_not(None)
+    query = select(containers).where(*held)
     return await _removal(tx, row, (await tx.execute(query.order_by(containers.c.id))).all())
 
 

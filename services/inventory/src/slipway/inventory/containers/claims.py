@@ -17,7 +17,7 @@ from slipway.contracts.job_kinds import JobKind
 from slipway.contracts.message import Id, Moment
 from slipway.contracts.problems import Conflict
 from slipway.contracts.values import Lifecycle
-from slipway.inventory.containers.defaults import ALL_VMIDS, VmidTaken, choose_vmid
+from slipway.inventory.containers.defaults import ALL_VMIDS, VmidTaken, choose_vmid, refuse_beyond_key
 from slipway.inventory.faults import at
 from slipway.inventory.tables import ACTIVE, clusters, containers, jobs, nodes
 
@@ -122,12 +122,15 @@ async def claim_vmids(
 
     Raises:
         ClusterGone: if the cluster was removed.
+        VmidBeyondKey: if Slipway's SSH key may not enter a container of that VMID.
     """
     facts = func.jsonb_agg(nodes.c.facts["vmids"], type_=JSONB)
     seen = select(facts).where(nodes.c.cluster_id == cluster).scalar_subquery()
+    limits = func.jsonb_agg(nodes.c.facts["ssh_limits"], type_=JSONB)
+    bound = select(limits).where(nodes.c.cluster_id == cluster).scalar_subquery().label("bound")
     claimed = func.array(_claimed_vmids(cluster, besides).scalar_subquery())
     within = clusters.c.spec["vmids"].label("within")
-    shown = (clusters.c.removed_at, within, seen.label("seen"), claimed.label("claimed"))
+    shown = (clusters.c.removed_at, within, seen.label("seen"), claimed.label("claimed"), bound)
     row = (await tx.execute(select(*shown).where(clusters.c.id == cluster))).one()
     _refuse_gone(row.removed_at)
     used = {vmid for vmids in row.seen or () for vmid in vmids or ()} - ({requested[0]} if is_free else set())
@@ -136,6 +139,7 @@ async def claim_vmids(
     chosen: list[int] = []
     for vmid in requested:
         chosen.append(choose_vmid(vmid, used=taken, claimed=chosen, within=bounds))
+        refuse_beyond_key(chosen[-1], row.bound or ())
     return chosen
 
 

@@ -1,5 +1,6 @@
 """Completes containers and clusters: defaults of template and node, VMIDs, addresses, copies. Pure."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 
 from slipway.contracts.cluster_facts import NodeFacts, StorageFact, VmidRange
@@ -16,6 +17,9 @@ FIRST_VMID = 100
 LAST_VMID = 999_999_999
 """Proxmox takes VMIDs from 100 to 999,999,999 (official schema, `pve-vmid`)."""
 ALL_VMIDS = VmidRange(first=FIRST_VMID, last=LAST_VMID)
+
+
+_RANGE = re.compile(r"([0-9]+)(?:-([0-9]+))?")
 
 
 class NodeUnknown(Invalid):
@@ -40,6 +44,12 @@ class NoVmidLeft(Conflict):
     """All VMIDs that Slipway may choose from are in use."""
 
     code = "vmid.none-left"
+
+
+class VmidBeyondKey(Conflict):
+    """Slipway's SSH key is bound to other VMIDs on the nodes."""
+
+    code = "vmid.beyond-key"
 
 
 def copied(spec: ContainerSpec, args: CloneArgs, node: str) -> ContainerSpec:
@@ -74,13 +84,13 @@ def disk_storages(node: NodeFacts) -> list[StorageFact]:
     return sorted(able, key=lambda storage: (-free_of(storage), storage.name))
 
 
-def check_range(vmids: VmidRange) -> None:
-    """Raise if Proxmox does not take these VMIDs, or there are none of them."""
+def check_range(vmids: VmidRange, *, under: str = "") -> None:
+    """Raise if Proxmox does not take these VMIDs, or there are none of them; `under` begins the field."""
     for field, vmid in (("first", vmids.first), ("last", vmids.last)):
         if not FIRST_VMID <= vmid <= LAST_VMID:
-            raise at(field, Invalid, f"VMIDs go from {FIRST_VMID} to {LAST_VMID}.")
+            raise at(f"{under}{field}", Invalid, f"VMIDs go from {FIRST_VMID} to {LAST_VMID}.")
     if vmids.last < vmids.first:
-        raise at("last", Invalid, f"The range ends at {vmids.last}, before it begins.")
+        raise at(f"{under}last", Invalid, f"The range ends at {vmids.last}, before it begins.")
 
 
 def choose_vmid(
@@ -107,6 +117,30 @@ def choose_vmid(
         message = f"VMID {requested} is in use in this cluster; leave it out to get a free one."
         raise at("vmid", VmidTaken, message)
     return requested
+
+
+def refuse_beyond_key(vmid: int, limits: Iterable[str | None]) -> None:
+    """Refuse a VMID that the nodes' forced command would let nobody enter; if they differ, nothing is clear.
+
+    Args:
+        vmid: of a new container.
+        limits: what each node's forced command binds the SSH key to, in its words.
+    """
+    bounds = {_key_vmids(each) for each in limits if each is not None}
+    ranges = bounds.pop() if len(bounds) == 1 else ""
+    in_one = (int(first) <= vmid <= int(last or first) for first, last in _RANGE.findall(ranges))
+    if not ranges or any(in_one):
+        return
+    message = (
+        f"VMID {vmid} is not one that Slipway's SSH key is bound to on the nodes: {ranges}. Choose one of "
+        "those, for all creations by the cluster's VMID range (`slipway cluster vmid-range`), or bind the "
+        "key to more (`slipway cluster access CLUSTER --connect ADDRESS --vmids ...`)."
+    )
+    raise at("vmid", VmidBeyondKey, message)
+
+
+def _key_vmids(limits: str) -> str:
+    return next((each[6:] for each in limits.split("; ") if each.startswith("vmids ")), "")
 
 
 def complete(spec: ContainerSpec, manifest: Manifest | None, node: NodeFacts) -> ContainerSpec:

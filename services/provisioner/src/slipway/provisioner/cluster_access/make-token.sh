@@ -127,6 +127,14 @@ stored() {
     sed '1,/^__DATA__$/d' "/etc/pve/priv/slipway-$LIKE" | sed -n "s/^$1 //p" | tr '\n' ' ' | sed 's/ $//'
 }
 
+# vmid_range    the body's field for the VMIDs that the key is bound to, if they are one range: from these is chosen
+vmid_range() {
+    # shellcheck disable=SC2046 # words of digits and hyphens, as was checked
+    set -- $(printf '%s' "$VMIDS" | tr ',' ' ')
+    [ $# = 1 ] && [ "${1%-*}" -le "${1#*-}" ] || return 0
+    printf '\n  "vmids": {"first": %s, "last": %s},' "${1%-*}" "${1#*-}"
+}
+
 # lines_of FILE    its lines as one text of JSON
 lines_of() {
     sed 's/$/\\n/' "$1" | tr -d '\n'
@@ -378,7 +386,7 @@ esac
 case "$NAME" in
 *[!a-z0-9-]* | -*) fail "NAME is small letters, digits and hyphens, not '$NAME'" ;;
 esac
-if [ "$TIER" = full ] && [ -n "$LIKE" ] && [ -z "$VMIDS$POOL" ] && [ -s "/etc/pve/priv/slipway-$LIKE" ]; then
+if [ "${1:-}" != remove ] && [ "$TIER" = full ] && [ -n "$LIKE" ] && [ -z "$VMIDS$POOL" ] && [ -s "/etc/pve/priv/slipway-$LIKE" ]; then
     # A key that was bound is not let loose by a run that only makes it anew: `remove` does that.
     VMIDS=$(stored vmids) POOL=$(stored pool)
     MOUNTS=${MOUNTS:-$(stored mount)} DEVICES=${DEVICES:-$(stored device)}
@@ -407,7 +415,11 @@ if [ "${1:-}" = remove ]; then
     *) [ -n "$still" ] || say "there is no user slipway-$ID@pve" ;;
     esac
     for each in $ROLES; do
-        pveum role delete "slipway-$ID-$each" >&2 || say "there is no role slipway-$ID-$each"
+        # A tier or a bound makes some of them only.
+        said=$(pveum role delete "slipway-$ID-$each" 2>&1) || case "$said" in
+        *"does not exist"*) ;;
+        *) say "the role slipway-$ID-$each stays: $said" ;;
+        esac
     done
     if [ -e "$KEYS" ]; then
         make_folder
@@ -529,7 +541,7 @@ host_key=$(cut -d ' ' -f 1,2 /etc/ssh/ssh_host_ed25519_key.pub)
 cat <<END
 {
   "name": "$NAME",
-  "tier": "$TIER",
+  "tier": "$TIER",$(vmid_range)
   "endpoint": "$endpoint",
   "token_id": "$USER_ID!main",
   "token_secret": "$secret",

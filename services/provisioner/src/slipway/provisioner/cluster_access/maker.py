@@ -87,6 +87,7 @@ class AccessMaker:
             tls_fingerprint=printed.tls_fingerprint,
             ca=printed.ca,
             tier=query.tier,
+            vmids=printed.vmids,
         )
 
     async def remove(self, query: RemoveNodeAccess, _call: Call) -> Done:

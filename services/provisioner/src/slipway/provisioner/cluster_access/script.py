@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import SecretStr
 
+from slipway.contracts.cluster_facts import VmidRange
 from slipway.contracts.connections import ADDRESS_PATTERN, AccessBounds
 from slipway.contracts.problems import FieldError
 from slipway.contracts.tiers import TIERS, Tier
@@ -56,6 +57,8 @@ class Printed:
     private_key: SecretStr | None
     tls_fingerprint: str | None
     ca: str | None
+    vmids: VmidRange | None
+    """What the key is bound to, if that is one range."""
 
 
 class ScriptUnreadable(ValueError):
@@ -200,6 +203,7 @@ def read_printed(output: str) -> Printed:
             private_key=SecretStr(str(key)) if key else None,
             tls_fingerprint=body.get("tls_fingerprint"),
             ca=body.get("ca"),
+            vmids=VmidRange.model_validate(body["vmids"]) if "vmids" in body else None,
         )
     except (ValueError, KeyError, AttributeError, TypeError):
         raise ScriptUnreadable("it printed no complete request") from None
