@@ -129,7 +129,7 @@ def _same_cluster(name: str, field: str, why: str) -> ClusterExists:
     """Return the error for a cluster that is known under another name."""
     message = (
         f"This cluster is known already, as {name!r}: {why} Use that one; give it other access: "
-        f"`slipway cluster access {name} --connect ADDRESS` (PUT /api/v1/clusters/{name}/access); or remove it "
-        f"first: `slipway cluster remove {name}` (DELETE /api/v1/clusters/{name})."
+        f"`slipway cluster access {name} --connect ADDRESS` (PUT /api/v1/clusters/{name}/access); or remove "
+        f"it first: `slipway cluster remove {name}` (DELETE /api/v1/clusters/{name})."
     )
     return at(field, ClusterExists, message, cluster=name)
