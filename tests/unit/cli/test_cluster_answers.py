@@ -33,7 +33,9 @@ def test_what_is_no_port_is_refused(port: str) -> None:
 
 CASES = {
     "<&-": "There is no terminal to ask in",
-    "- <&-": "Standard input is not what the token script prints",
+    "- <&-": "Standard input is empty: nothing came in",
+    "EMPTY": "The lines above say why",
+    "NONE": "name and endpoint are missing",
     "FILE": "is not what the token script prints",
 }
 
@@ -42,6 +44,8 @@ CASES = {
 def test_what_can_not_be_read_is_said_in_a_line(words: str, tmp_path: Path) -> None:
     """Streams that are closed, and a file that is no text, end with a message, not with a traceback."""
     (tmp_path / "FILE").write_bytes(b"\xff\x00{")
+    (tmp_path / "EMPTY").touch()
+    (tmp_path / "NONE").write_text("{}")
     line = f"exec {sys.executable} -m slipway.cli cluster add {words}"
     (tmp_path / "token").write_text("slw_secret")
     environment = {"SLIPWAY_URL": "http://127.0.0.1:1", "SLIPWAY_TOKEN_FILE": "token"}
@@ -59,3 +63,28 @@ def test_what_can_not_be_read_is_said_in_a_line(words: str, tmp_path: Path) -> N
     assert ended.returncode == 2
     assert CASES[words] in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("file", ["-", "FILE"])
+def test_what_the_script_made_is_named_where_it_is_not_taken(file: str, tmp_path: Path) -> None:
+    """With the lines that try again and that remove it; its secret is not shown."""
+    printed = '{"name": "home", "endpoint": "https://pve1", "tier": "operate", "token_secret": "s3cret",\n'
+    (tmp_path / "FILE").write_text(f'{printed}"token_id": "slipway-ab12@pve!main"}}')
+    (tmp_path / "token").write_text("slw_secret")
+
+    ended = subprocess.run(
+        ["sh", "-c", f"exec {sys.executable} -m slipway.cli cluster add {file} < FILE"],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={"SLIPWAY_URL": "http://127.0.0.1:1", "SLIPWAY_TOKEN_FILE": "token"},
+        timeout=120,
+    )
+
+    script = "slipway cluster script --id ab12 --name home --tier operate | ssh root@NODE sh -s | "
+    again = f"{script if file == '-' else ''}slipway cluster add {file} --endpoint"
+    assert ended.returncode == 1
+    assert all(each in ended.stderr for each in ("does not answer", "id ab12 are on the node", again))
+    assert "slipway cluster script --remove ab12 | ssh root@NODE sh -s" in ended.stderr
+    assert "s3cret" not in ended.stderr
