@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from slipway.cli.cluster_questions import endpoint_of, port_of
+from slipway.cli.cluster_questions import endpoint_of, port_of, read_key
 from slipway.cli.errors import WrongInput
+from slipway.cli.questions import ask_until
 
 
 def test_an_address_is_completed() -> None:
@@ -29,6 +30,29 @@ def test_what_is_no_port_is_refused(port: str) -> None:
     """With what one looks like."""
     with pytest.raises(WrongInput, match="1 to 65535"):
         port_of(port)
+
+
+def test_a_wrong_answer_is_asked_for_again_and_not_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It may be a password at the question for a file; the answers before it stay."""
+    (tmp_path / "public").write_text("ssh-ed25519 AAAA")
+    (tmp_path / "key").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\n")
+    answers = iter(["hunter2", str(tmp_path / "public"), str(tmp_path / "key"), "no more"])
+
+    key = ask_until(lambda: next(answers), read_key)
+
+    said = capsys.readouterr().err
+    assert key.startswith("-----BEGIN")
+    assert "There is no such file" in said
+    assert "without .pub" in said
+    assert "hunter2" not in said
+
+
+def test_wrong_answers_have_an_end() -> None:
+    """Where nobody types any more, the question ends with what is wrong."""
+    with pytest.raises(WrongInput, match="no such file"):
+        ask_until(lambda: "/none", read_key)
 
 
 CASES = {

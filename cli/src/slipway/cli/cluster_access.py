@@ -31,6 +31,7 @@ from slipway.cli.cluster_options import (
 from slipway.cli.cluster_questions import ask_for_access, ask_for_cluster, confirm_host_keys
 from slipway.cli.cluster_script import left_on_node, made_id, read_printed, require_fields
 from slipway.cli.clusters import ClusterArgument, app, cluster_path
+from slipway.cli.errors import WrongInput
 from slipway.cli.formats import print_document
 from slipway.cli.host_trust import probe, trusted_fingerprint, trusted_host_key
 from slipway.cli.questions import NotAsked, ask_secret, has_terminal, secret_line
@@ -194,7 +195,9 @@ def _password(address: str) -> str:
     if password := os.environ.get(PASSWORD):
         return password
     if has_terminal():
-        return ask_secret(f"Password of root at {address}")
+        if password := ask_secret(f"Password of root at {address}"):
+            return password
+        raise WrongInput("No password was typed, so nothing was sent to the machine.")
     return secret_line(PASSWORD)
 
 
@@ -230,6 +233,10 @@ def _report(session: Session, cluster: Mapping[str, Any], sentence: str) -> None
     report_checks(session.report, cluster["checks"])
     session.report(sentence)
     if any(each["is_ssh_usable"] and not each["ssh_limits"] for each in cluster["nodes"]):
-        warn("Its SSH key is not bound: whoever has it is root on the nodes. --vmids or --pool binds it.")
+        warn(
+            "Its SSH login is not bound: whoever has its key or password is root on the nodes. "
+            f"`slipway cluster access {cluster['name']} --connect ADDRESS --vmids 100-199` (or --pool NAME) "
+            "makes a key that is bound."
+        )
     if cluster["failed_checks"]:
         warn(f"It is marked with the checks that failed: {', '.join(cluster['failed_checks'])}.")

@@ -100,8 +100,8 @@ def require_fields(body: Mapping[str, Any], file: str) -> None:
         options = " and ".join(f"--{field}" for field in missing)
         verb = "is" if len(missing) == 1 else "are"
         raise WrongInput(
-            f"{where} is not all of what the token script prints: {' and '.join(missing)} {verb} missing. Give "
-            f"the whole output, or {options}."
+            f"{where} is not all of what the token script prints: {' and '.join(missing)} {verb} missing. "
+            f"Give the whole output, or {options}."
         )
 
 

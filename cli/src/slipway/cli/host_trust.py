@@ -23,13 +23,16 @@ async def probe(client: Transport, address: str, *, port: int, api_port: int) ->
     return await client.ask_host("/clusters/probe", body)
 
 
-def trusted_host_key(seen: Mapping[str, Any], *, given: str | None, accept_new: bool) -> str:
+def trusted_host_key(
+    seen: Mapping[str, Any], *, given: str | None, accept_new: bool, is_certificate_known: bool = False
+) -> str:
     """Return the host key that is trusted.
 
     Args:
         seen: what the machine shows.
         given: the key, or its `SHA256:` fingerprint, if it is known beforehand.
         accept_new: whether to trust whatever the machine shows.
+        is_certificate_known: whether the certificate was compared before, and is not shown again.
 
     Raises:
         Untrusted: if it shows another one, or none, or if the answer is no.
@@ -45,7 +48,8 @@ def trusted_host_key(seen: Mapping[str, Any], *, given: str | None, accept_new: 
             raise Untrusted(f"{where} shows the SSH host key {fingerprint} ({key}), not the given one.")
         return str(key)
     warn(f"The SSH host key of {where}: {key.split()[0]} {fingerprint}")
-    warn(f"The certificate of {seen['endpoint']}: SHA-256 {seen['tls_fingerprint'] or 'not seen'}")
+    if not is_certificate_known:
+        warn(f"The certificate of {seen['endpoint']}: SHA-256 {seen['tls_fingerprint'] or 'not seen'}")
     if accept_new:
         return str(key)
     if not has_terminal():
