@@ -41,6 +41,8 @@ def trusted_host_key(
     key, fingerprint = seen["host_key"], seen["host_key_fingerprint"]
     if key is None:
         raise Untrusted(" ".join(seen["problems"]))
+    for problem in seen["problems"]:
+        warn(problem)
     where = f"{seen['address']}, port {seen['port']}"
     if given is not None:
         is_same = given == fingerprint if given.startswith(_HASHED) else given.split()[:2] == key.split()[:2]
