@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway.cli.cluster_questions import endpoint_of, port_of, read_key
+from slipway.cli.cluster_questions import endpoint_of, node_of, port_of, read_key
 from slipway.cli.errors import WrongInput
 from slipway.cli.questions import ask_until
 
@@ -16,6 +16,22 @@ def test_an_address_is_completed() -> None:
     assert endpoint_of("pve1") == ("https://pve1", "pve1", 8006)
     assert endpoint_of("https://[fd00::1]:443") == ("https://[fd00::1]:443", "fd00::1", 443)
     assert port_of("22") == 22
+
+
+@pytest.mark.parametrize(
+    ("address", "node"),
+    [
+        ("pve1", ("pve1", None)),
+        ("pve1:8006", ("pve1", 8006)),
+        ("https://pve1", ("pve1", None)),
+        ("https://pve1:443/", ("pve1", 443)),
+        ("fd00::1", ("fd00::1", None)),
+        ("[fd00::1]:8006", ("fd00::1", 8006)),
+    ],
+)
+def test_a_node_may_be_written_as_the_address_of_its_page(address: str, node: tuple[str, int | None]) -> None:
+    """Which people copy from the browser; the port there is the API's."""
+    assert node_of(address) == node
 
 
 @pytest.mark.parametrize("address", ["", "https://", "pve1:99999", "pve1:ssh", "https://[fd00::1"])

@@ -28,7 +28,7 @@ from slipway.cli.cluster_options import (
     TierOption,
     VmidsOption,
 )
-from slipway.cli.cluster_questions import ask_for_access, ask_for_cluster, confirm_host_keys
+from slipway.cli.cluster_questions import ask_for_access, ask_for_cluster, confirm_host_keys, node_of
 from slipway.cli.cluster_script import left_on_node, made_id, read_printed, require_fields
 from slipway.cli.clusters import ClusterArgument, app, cluster_path
 from slipway.cli.errors import WrongInput
@@ -65,8 +65,12 @@ async def _connect(
     accept_new: AcceptOption = False,
 ) -> None:
     bounds = {"vmids": vmids, "pool": pool, "mounts": mounts, "devices": devices}
-    body = {"name": name, "address": address, "port": port, "api_port": api_port, "tier": tier}
+    host, own_port = node_of(address)
+    described = {"name": name, "address": host, "tier": tier}
+    body = {**described, "port": port, "api_port": own_port or api_port}
     async with session.connect() as client:
+        # What can't be made is refused before anybody compares a key and types a password.
+        await client.post("/clusters/script", {**described, "bounds": bounds})
         trusted = await _trusted(client, body, host_key, fingerprint, accept_new=accept_new)
         with checks_of_refusal():
             cluster = await client.ask_host("/clusters/connect", {**trusted, "bounds": bounds})

@@ -65,6 +65,14 @@ def endpoint_of(text: str) -> tuple[str, str, int]:
     return endpoint, host, port or 8006
 
 
+def node_of(text: str) -> tuple[str, int | None]:
+    """Return a node's address, and the API's port if it is typed with it, as in `https://pve1:8006`."""
+    if "//" not in text and not text.startswith("[") and text.count(":") != 1:
+        return text, None
+    endpoint, host, port = endpoint_of(text)
+    return host, port if urlsplit(endpoint).port else None
+
+
 def port_of(text: str) -> int:
     """Return the port that a person types."""
     if not _PORT.fullmatch(text) or int(text) > _LAST_PORT:
