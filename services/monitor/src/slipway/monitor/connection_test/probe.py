@@ -46,7 +46,8 @@ async def _or_why(question: Coroutine[None, None, str], field: str) -> tuple[str
         if isinstance(error.__cause__, socket.gaierror):
             return None, error.message
         option = f"--{field.replace('_', '-')}"
-        return None, f"{error.message} Look whether it runs there; another port is {field} ({option})."
+        hint = f"Look whether it runs there, or give its other port as {field} ({option})."
+        return None, f"{error.message} {hint}"
 
 
 def _no_address() -> Invalid:
