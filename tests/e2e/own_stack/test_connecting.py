@@ -160,7 +160,7 @@ async def test_by_hand(empty: tuple[RunningStack, Node]) -> None:
     stack, node = empty
     key = node.lab["ssh_private_key_file"]
     answers = ["", node.lab["endpoint"], "", str(node.lab["ssh_port"]), "y", node.lab["token_id"]]
-    wrong = [*answers, "0" * 8, "y", "", key]
+    wrong = [*answers, "0" * 8, "y", "", "/none", key]
     right = [*answers, node.secret("token_secret"), "y", "", key]
 
     refused, why = await slipway(stack, "cluster", "add", typed="".join(f"{each}\n" for each in wrong))
@@ -171,6 +171,7 @@ async def test_by_hand(empty: tuple[RunningStack, Node]) -> None:
     added, output = await slipway(stack, "cluster", "add", typed="".join(f"{each}\n" for each in right))
 
     assert (refused, "FAIL credentials" in why) == (1, True)
+    assert ("no such file" in why, "/none" in why, why.count("The certificate of")) == (True, False, 1)
     assert (insisted, "marked with the checks that failed: credentials" in marked) == (0, True)
     assert (added, "ok   ssh" in output, "FAIL" in output) == (0, True, False)
 
