@@ -125,6 +125,7 @@ async def test_old_jobs_do_not_run(restored: tuple[RunningStack, Lost], api: htt
     confirm = ("--hash", plan["hash"], "--keep", lost.stop)
     status, output = await slipway(stack, "resume", *confirm)
     assert status == 0, output
+    assert await slipway(stack, "resume") == (0, "Slipway is active: there is nothing to resume.\n")
     stopped = (await job_events(api, lost.stop))[-1].content
     dropped = (await job_events(api, lost.delete))[-1].content
 

@@ -196,3 +196,12 @@ def config(stack: RunningStack, vmid: int) -> dict[str, Any]:
     """Read the config that the lab keeps of a container, with what waits for its next start (`pending`)."""
     content: dict[str, Any] = json.loads((stack.data / "lab" / "containers" / f"{vmid}.json").read_text())
     return content
+
+
+async def test_a_creation_from_a_terminal_takes_vmid_and_pool(stack: RunningStack) -> None:
+    """The plan has the one; a pool that is not there is refused with those that are."""
+    planned, plan = await slipway(stack, "create", "debian-base", "web", "--vmid", "4242", "--plan")
+    refused, why = await slipway(stack, "create", "debian-base", "web", "--pool", "nope", "--plan")
+
+    assert (planned, "web (4242, cluster lab)" in plan) == (0, True), plan
+    assert (refused, "no pool 'nope'" in why) == (1, True), why

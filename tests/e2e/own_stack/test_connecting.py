@@ -164,8 +164,9 @@ async def test_by_hand(empty: tuple[RunningStack, Node]) -> None:
     stack, node = empty
     key = node.lab["ssh_private_key_file"]
     answers = ["", node.lab["endpoint"], "", str(node.lab["ssh_port"]), "y", node.lab["token_id"]]
-    wrong = [*answers, "0" * 8, "y", "", key]
-    right = [*answers, node.secret("token_secret"), "y", "", key]
+    wrong = [*answers, "0" * 8, "y", "", "/none", key]
+    silent = ["", "https://127.0.0.1:1", "admin", "", answers[3], answers[1], *answers[3:]]
+    right = [*silent, node.secret("token_secret"), "y", "", key]
 
     refused, why = await slipway(stack, "cluster", "add", typed="".join(f"{each}\n" for each in wrong))
     insisted, marked = await slipway(
@@ -175,8 +176,10 @@ async def test_by_hand(empty: tuple[RunningStack, Node]) -> None:
     added, output = await slipway(stack, "cluster", "add", typed="".join(f"{each}\n" for each in right))
 
     assert (refused, "FAIL credentials" in why) == (1, True)
+    assert ("no such file" in why, "/none" in why, why.count("The certificate of")) == (True, False, 1)
     assert (insisted, "marked with the checks that failed: credentials" in marked) == (0, True)
     assert (added, "ok   ssh" in output, "FAIL" in output) == (0, True, False)
+    assert all(each in output for each in ("It is no tier of trust", "give its other port as api_port"))
 
 
 def _fingerprint(node: Node) -> str:

@@ -33,6 +33,7 @@ def running(tmp_path: Path) -> Path:
         (["up", "--data", ""], 2, "the data folder has no name: give one, or leave the option out"),
         (["demo-clean", "--data", " "], 2, "the data folder has no name"),
         (["up", "--port", "99999"], 2, "'99999' is not a port: give a number from 0 to 65535"),
+        (["logs", "web.lan"], 1, "There is no job 'web.lan'"),
         (["nothing"], 2, "No such command 'nothing'"),
         (["create", "nginx-site"], 2, "`slipway create --help`"),
         (["jobs", "--limit", "0"], 2, "greater than or equal to 1"),

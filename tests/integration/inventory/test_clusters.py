@@ -164,10 +164,18 @@ async def test_an_endpoint_is_one_clusters_however_it_is_written(
         await world.add("second", endpoint, **more)
 
     assert refused.value.code == "cluster.exists"
+    for remedy in ("`slipway cluster access home --connect ADDRESS`", "`slipway cluster remove home`"):
+        assert remedy in refused.value.message
     assert [each.field.partition(".")[0] for each in refused.value.errors] == [
         "endpoints" if more else "endpoint"
     ]
     assert len(world.tested) == 1
+
+
+async def test_a_container_without_a_cluster_is_told_how_one_is_connected(world: World) -> None:
+    """By the command first; the request stands beside it."""
+    with pytest.raises(NotFound, match=r"`slipway cluster connect ADDRESS`.*POST /api/v1/clusters"):
+        await world.create("web")
 
 
 async def test_a_cluster_is_one_cluster_by_whichever_address(world: World) -> None:

@@ -165,7 +165,7 @@ async def test_an_expired_token_is_reported_and_is_over(home: Watched) -> None:
     await home.well()
 
     assert home.lab.token_id in outage.message
-    assert "PUT /api/v1/clusters/home/access" in outage.remedy
+    assert "`slipway cluster access home`, or PUT /api/v1/clusters/home/access" in outage.remedy
     assert home.lab.token_secret not in outage.model_dump_json()
 
 

@@ -34,7 +34,7 @@ def _whole(metadata: MetaData, *, has_outbox: bool) -> MetaData:
     whole = MetaData()
     for table in metadata.tables.values():
         table.to_metadata(whole)
-    if has_outbox:
+    if has_outbox and "outbox" not in whole.tables:
         outbox_table(whole)
     return whole
 

@@ -44,3 +44,16 @@ def test_nothing_is_trusted_by_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
             trusted_host_key(SEEN, given=None, accept_new=False)
 
     assert trusted_host_key(SEEN, given=None, accept_new=True) == KEY
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_certificate_that_was_compared_is_not_shown_again(
+    capsys: pytest.CaptureFixture[str],
+    is_known: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    """Where it was not, it stands beside the host key."""
+    trusted_host_key(SEEN, given=None, accept_new=True, is_certificate_known=is_known)
+
+    said = capsys.readouterr().err
+    assert "SHA256:H9+3T" in said
+    assert ("AA:BB" in said) is not is_known

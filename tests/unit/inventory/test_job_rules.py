@@ -10,6 +10,8 @@ from slipway.contracts.container_specs import ContainerSpec
 from slipway.contracts.job_args import read_args
 from slipway.contracts.job_kinds import KINDS, JobKind
 from slipway.contracts.problems import SlipwayError
+from slipway.contracts.tiers import Tier, TierTooLow
+from slipway.inventory.clusters.tiers import refuse_below
 from slipway.inventory.containers.defaults import FactsMissing
 from slipway.inventory.containers.validation.restricted import RestrictedKey
 from slipway.inventory.jobs.validation import (
@@ -218,3 +220,11 @@ def test_what_reaches_into_the_host_is_refused() -> None:
     features = refused(JobKind.CONFIGURE, container_facts(), features={"mknod": True})
     assert isinstance(features, RestrictedKey)
     assert [each.field for each in features.errors] == ["args.features.mknod"]
+
+
+def test_a_tier_that_is_too_low_names_the_command_that_raises_it() -> None:
+    """With the tier that the job needs."""
+    command = "`slipway cluster access home --connect ADDRESS --tier full`"
+
+    with pytest.raises(TierTooLow, match=command):
+        refuse_below(Tier.OBSERVE, JobKind.CREATE, cluster="home")

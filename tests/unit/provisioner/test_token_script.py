@@ -97,6 +97,15 @@ def test_a_bound_that_the_script_would_refuse_is_refused_before(field: str, valu
     assert [each.field for each in refused.value.errors] == [f"bounds.{field}"]
 
 
+@pytest.mark.parametrize(("field", "wrong"), [("vmids", "1-5"), ("pool", "/a"), ("features", "all")])
+def test_a_wrong_bound_is_refused_with_an_example(field: str, wrong: str) -> None:
+    """So that one sees what can be written instead."""
+    bounds = AccessBounds.model_validate({field: wrong})
+
+    with pytest.raises(Invalid, match=f"{wrong!r} can't be one: it is like [a-z1]"):
+        script.variables(name="home", access_id="ab12", address="", tier=Tier.FULL, bounds=bounds)
+
+
 def test_bounds_as_the_script_takes_them_are_taken() -> None:
     """What they are like is read from the script, so the two never differ."""
     bounds = AccessBounds(

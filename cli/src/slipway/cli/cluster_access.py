@@ -5,13 +5,9 @@ Each saves only what works, and shows the same checks. A password is read from t
 input or in the terminal, never from the command line, where others see it.
 """
 
-import json
 import os
-import re
-import sys
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -32,7 +28,8 @@ from slipway.cli.cluster_options import (
     TierOption,
     VmidsOption,
 )
-from slipway.cli.cluster_questions import ask_for_access, ask_for_cluster, confirm_host_keys
+from slipway.cli.cluster_questions import ask_for_access, ask_for_cluster, confirm_host_keys, node_of
+from slipway.cli.cluster_script import left_on_node, made_id, read_printed, require_fields
 from slipway.cli.clusters import ClusterArgument, app, cluster_path, port_option
 from slipway.cli.errors import WrongInput
 from slipway.cli.formats import print_document
@@ -69,8 +66,12 @@ async def _connect(
     accept_new: AcceptOption = False,
 ) -> None:
     bounds = {"vmids": vmids, "pool": pool, "mounts": mounts, "devices": devices}
-    body = {"name": name, "address": address, "port": port, "api_port": api_port, "tier": tier}
+    host, own_port = node_of(address)
+    described = {"name": name, "address": host, "tier": tier}
+    body = {**described, "port": port, "api_port": own_port or api_port}
     async with session.connect() as client:
+        # What can't be made is refused before anybody compares a key and types a password.
+        await client.post("/clusters/script", {**described, "bounds": bounds})
         trusted = await _trusted(client, body, host_key, fingerprint, accept_new=accept_new)
         with checks_of_refusal():
             cluster = await client.ask_host("/clusters/connect", {**trusted, "bounds": bounds})
@@ -90,14 +91,18 @@ async def _add(
         bool, typer.Option("--anyway", help="save it although checks fail; it is marked with them")
     ] = False,
 ) -> None:
-    async with session.connect() as client:
-        confirmed: set[str] = set()
-        if file is not None:
-            body = _overridden(_read(file), name=name, endpoint=endpoint, port=port)
-        else:
+    confirmed: set[str] = set()
+    body = {}
+    if file is not None:
+        body = _overridden(read_printed(file), name=name, endpoint=endpoint, port=port)
+        require_fields(body, file)
+    with left_on_node(body, file):
+        connection = session.connect()
+    async with connection as client:
+        if file is None:
             _require_terminal()
             body, confirmed = await ask_for_cluster(client, name=name, endpoint=endpoint, port=port)
-        with checks_of_refusal():
+        with left_on_node(body, file), checks_of_refusal():
             cluster = await client.ask_host(f"/clusters{'?anyway=true' if anyway else ''}", body)
         if file != "-":
             cluster = await _with_host_keys(client, cluster, confirmed)
@@ -148,17 +153,17 @@ async def _access(
                 _require_terminal()
                 change = ask_for_access(present)
             else:
-                change = _change(_read(file), port=port)
+                change = _change(read_printed(file), port=port)
             change |= {"tier": tier} if tier else {}
             with checks_of_refusal():
                 changed = await client.put(f"{path}/access", change)
     _report(session, changed, f"The access to cluster {changed['name']} has changed.")
-    former = re.fullmatch(r"slipway-([a-z0-9]+)@pve!main", present["token_id"] or "")
+    former = made_id(present["token_id"])
     if connect is None and former and changed["token_id"] != present["token_id"]:
         login = f"{port_option(present['ssh_port'])}root@NODE"
         session.report(
             "The former access is still on the node; this takes it away: "
-            f"slipway cluster script --remove {former[1]} | ssh {login} sh -s"
+            f"slipway cluster script --remove {former} | ssh {login} sh -s"
         )
 
 
@@ -200,25 +205,10 @@ def _password(address: str) -> str:
     if password := os.environ.get(PASSWORD):
         return password
     if has_terminal():
-        return ask_secret(f"Password of root at {address}")
+        if password := ask_secret(f"Password of root at {address}"):
+            return password
+        raise WrongInput("No password was typed, so nothing was sent to the machine.")
     return secret_line(PASSWORD)
-
-
-def _read(file: str) -> dict[str, Any]:
-    """Read what the token script printed, without what a login shell printed before it."""
-    if file == "-" and has_terminal():
-        warn("Paste what the script printed, and end with Ctrl-D:")
-    try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-        _, opening, rest = f"\n{text}".partition("\n{")
-        body: dict[str, Any] = json.loads(f"{opening}{rest}")
-    except ValueError as error:
-        where = "Standard input" if file == "-" else file
-        raise WrongInput(
-            f"{where} is not what the token script prints, a request that begins with {{: {error}. "
-            "`slipway cluster script` shows how it is run."
-        ) from None
-    return body
 
 
 def _overridden(
@@ -253,7 +243,11 @@ def _report(session: Session, cluster: Mapping[str, Any], sentence: str) -> None
     report_checks(session.report, cluster["checks"])
     session.report(sentence)
     if any(each["is_ssh_usable"] and not each["ssh_limits"] for each in cluster["nodes"]):
-        warn("Its SSH key is not bound: whoever has it is root on the nodes. --vmids or --pool binds it.")
+        warn(
+            "Its SSH login is not bound: whoever has its key or password is root on the nodes. "
+            f"`slipway cluster access {cluster['name']} --connect ADDRESS --vmids 100-199` (or --pool NAME) "
+            "makes a key that is bound."
+        )
     if (chosen := beyond_key(cluster)) is not None:
         warn(chosen)
     if cluster["failed_checks"]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -11,7 +12,7 @@ from slipway.cli.clusters import cluster_path
 from slipway.cli.confirmation import agreed
 from slipway.cli.errors import WrongInput
 from slipway.cli.host_trust import probe, trusted_host_key
-from slipway.cli.questions import ask, ask_secret
+from slipway.cli.questions import ask, ask_secret, ask_until
 from slipway.cli.terminal import warn
 from slipway.client.transport import Transport
 from slipway.contracts.tiers import Tier
@@ -20,6 +21,8 @@ _KEY = "~/.ssh/id_ed25519"
 _FULL = "full"
 _PORT = re.compile(r"[1-9][0-9]{0,4}")
 _LAST_PORT = 65535
+_TRIES = 4
+"""How often another address is asked for, where a machine shows nothing."""
 
 
 async def ask_for_cluster(
@@ -27,20 +30,24 @@ async def ask_for_cluster(
 ) -> tuple[dict[str, Any], set[str]]:
     """Ask for every field of a new cluster; return it, and the SSH host keys that were compared."""
     name = name or ask("Name of the cluster in Slipway", default="home")
-    endpoint = endpoint or ask("Address of its API", default="https://pve1:8006")
-    endpoint, host, api_port = endpoint_of(endpoint)
-    tier = ask("Tier of trust: observe, operate or full", default=_FULL)
-    if tier not in set(Tier):
-        raise WrongInput(f"{tier} is no tier of trust: it is {', '.join(Tier)}.")
-    ssh_port = port or (port_of(ask("Port of SSH", default="22")) if tier == _FULL else 22)
-    seen = await probe(client, host, port=ssh_port, api_port=api_port)
-    body: dict[str, Any] = {"name": name, "endpoint": endpoint, "tier": tier}
+    where = endpoint_of(endpoint) if endpoint else _ask_for_endpoint()
+    tier = ask_until(partial(ask, "Tier of trust: observe, operate or full", default=_FULL), tier_of)
+    ssh_port = port or (_ask_for_port() if tier == _FULL else 22)
+    seen = await probe(client, where[1], port=ssh_port, api_port=where[2])
+    for _ in range(_TRIES):
+        if endpoint or not _is_silent(seen, tier):
+            break
+        warn(f"{' '.join(seen['problems'])} Once more:")
+        where = _ask_for_endpoint()
+        ssh_port = port or (_ask_for_port() if tier == _FULL else 22)
+        seen = await probe(client, where[1], port=ssh_port, api_port=where[2])
+    body: dict[str, Any] = {"name": name, "endpoint": where[0], "tier": tier}
     body["tls_fingerprint"] = _compared_fingerprint(seen)
     body["token_id"] = ask("Token", default="slipway@pve!main")
-    body["token_secret"] = ask_secret("Secret of the token")
+    body["token_secret"] = ask_until(partial(ask_secret, "Secret of the token"), _not_empty)
     confirmed: set[str] = set()
     if tier == _FULL:
-        confirmed.add(trusted_host_key(seen, given=None, accept_new=False))
+        confirmed.add(trusted_host_key(seen, given=None, accept_new=False, is_certificate_known=True))
         body["ssh"] = {**_ask_for_login(), "port": ssh_port}
     return body, confirmed
 
@@ -54,15 +61,30 @@ def endpoint_of(text: str) -> tuple[str, str, int]:
     except ValueError:
         host = port = None
     if not host:
-        raise WrongInput(f"{endpoint} is no address: it is like https://pve1:8006.")
+        raise WrongInput("It is no address: it is like https://pve1:8006.")
     return endpoint, host, port or 8006
+
+
+def node_of(text: str) -> tuple[str, int | None]:
+    """Return a node's address, and the API's port if it is typed with it, as in `https://pve1:8006`."""
+    if "//" not in text and not text.startswith("[") and text.count(":") != 1:
+        return text, None
+    endpoint, host, port = endpoint_of(text)
+    return host, port if urlsplit(endpoint).port else None
 
 
 def port_of(text: str) -> int:
     """Return the port that a person types."""
     if not _PORT.fullmatch(text) or int(text) > _LAST_PORT:
-        raise WrongInput(f"{text} is no port: it is a number from 1 to {_LAST_PORT}.")
+        raise WrongInput(f"It is no port: it is a number from 1 to {_LAST_PORT}.")
     return int(text)
+
+
+def tier_of(text: str) -> str:
+    """Return the tier of trust that a person types."""
+    if text not in set(Tier):
+        raise WrongInput(f"It is no tier of trust: it is one of {', '.join(Tier)}.")
+    return text
 
 
 def ask_for_access(cluster: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,8 +93,9 @@ def ask_for_access(cluster: Mapping[str, Any]) -> dict[str, Any]:
     token = ask("Token", default=cluster["token_id"] or "")
     if secret := ask_secret("Secret of the token (empty: as it is)"):
         change |= {"token_id": token, "token_secret": secret}
-    if key := ask("File of the private SSH key (empty: as it is)"):
-        change["ssh"] = {"private_key": _read_key(key)}
+    ask_file = partial(ask, "File of the private SSH key (empty: as it is)")
+    if key := ask_until(ask_file, lambda file: read_key(file) if file else ""):
+        change["ssh"] = {"private_key": key}
     if not change:
         raise WrongInput("Nothing is new, so nothing was changed.")
     return change
@@ -113,14 +136,43 @@ def _compared_fingerprint(seen: Mapping[str, Any]) -> str:
 
 def _ask_for_login() -> dict[str, Any]:
     username = ask("User of SSH", default="root")
-    key = ask("File of the private SSH key (- is none: a password)", default=_KEY)
-    if key == "-":
-        return {"username": username, "password": ask_secret(f"SSH password of {username}")}
-    return {"username": username, "private_key": _read_key(key)}
+    ask_file = partial(ask, "File of the private SSH key (- is none: a password)", default=_KEY)
+    key = ask_until(ask_file, lambda file: "" if file == "-" else read_key(file))
+    if key:
+        return {"username": username, "private_key": key}
+    password = ask_until(partial(ask_secret, f"SSH password of {username}"), _not_empty)
+    return {"username": username, "password": password}
 
 
-def _read_key(file: str) -> str:
+def read_key(file: str) -> str:
+    """Return the private key in the file that a person names; a failure does not repeat the name."""
     try:
-        return Path(file).expanduser().read_text(encoding="utf-8")
-    except ValueError:
-        raise WrongInput(f"{file} is no private SSH key in OpenSSH or PEM form, which is text.") from None
+        text = Path(file).expanduser().read_text(encoding="utf-8")
+    except OSError as error:
+        raise WrongInput(f"There is no such file to read: {error.strerror or 'it has no path'}.") from None
+    except (ValueError, RuntimeError):
+        text = ""
+    if "PRIVATE KEY-----" not in text:
+        raise WrongInput(
+            "It is no private SSH key in OpenSSH or PEM form, which is text: give the file without .pub."
+        )
+    return text
+
+
+def _ask_for_endpoint() -> tuple[str, str, int]:
+    return ask_until(partial(ask, "Address of its API", default="https://pve1:8006"), endpoint_of)
+
+
+def _ask_for_port() -> int:
+    return ask_until(partial(ask, "Port of SSH", default="22"), port_of)
+
+
+def _is_silent(seen: Mapping[str, Any], tier: str) -> bool:
+    """Return whether a machine shows less than is needed."""
+    return seen["tls_fingerprint"] is None or (tier == _FULL and seen["host_key"] is None)
+
+
+def _not_empty(secret: str) -> str:
+    if not secret:
+        raise WrongInput("Nothing was typed.")
+    return secret

@@ -101,8 +101,17 @@ async def _show(session: Session, container: ContainerArgument) -> None:
 @command(app, "create", "create a container and follow its job")
 async def _create(
     session: Session,
-    template: Annotated[str, typer.Argument(show_default=False)],
-    hostname: Annotated[str, typer.Argument(show_default=False)],
+    template: Annotated[
+        str,
+        typer.Argument(
+            help="as `slipway templates` lists it; memory, disk and cores are those that it names, and "
+            "`slipway resize` changes them later",
+            show_default=False,
+        ),
+    ],
+    hostname: Annotated[
+        str, typer.Argument(help="of the container: what you and Slipway call it", show_default=False)
+    ],
     *,
     set_: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="a template's variable")
@@ -111,11 +120,18 @@ async def _create(
         str | None, typer.Option("--cluster", help="name or id; needed if there are several")
     ] = None,
     node: Annotated[str | None, typer.Option("--node", help="by default one that has room")] = None,
+    vmid: Annotated[
+        int | None, typer.Option("--vmid", help="by default a free one of the cluster's range")
+    ] = None,
+    pool: Annotated[
+        str | None, typer.Option("--pool", help="of Proxmox VE, which the container joins")
+    ] = None,
     plan: PlanOption = False,
     follow: FollowOption = True,
 ) -> int:
     variables = dict(each.partition("=")[::2] for each in set_ or ())
-    place = {name: value for name, value in (("cluster", cluster), ("node", node)) if value is not None}
+    given = (("cluster", cluster), ("node", node), ("vmid", vmid), ("pool", pool))
+    place = {name: value for name, value in given if value is not None}
     body = {"template": template, "hostname": hostname, "variables": variables, **place}
     async with session.connect() as client:
         if plan:

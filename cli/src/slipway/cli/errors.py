@@ -40,7 +40,9 @@ def explanation(error: Exception) -> str | None:
         case typer.TyperException():
             return _usage(error)
         case ApiProblem():
-            message = " ".join(filter(None, [str(error), _ADVICE.get(error.code)]))
+            # A message that names a command itself has said what to do.
+            advice = None if "`slipway " in str(error) else _ADVICE.get(error.code)
+            message = " ".join(filter(None, [str(error), advice]))
         case ApiUnreachable():
             message = f"{error}. Check that Slipway runs there and that this machine reaches it."
         case OSError(strerror=str(reason)) if error.filename:

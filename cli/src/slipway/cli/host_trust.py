@@ -23,13 +23,16 @@ async def probe(client: Transport, address: str, *, port: int, api_port: int) ->
     return await client.ask_host("/clusters/probe", body)
 
 
-def trusted_host_key(seen: Mapping[str, Any], *, given: str | None, accept_new: bool) -> str:
+def trusted_host_key(
+    seen: Mapping[str, Any], *, given: str | None, accept_new: bool, is_certificate_known: bool = False
+) -> str:
     """Return the host key that is trusted.
 
     Args:
         seen: what the machine shows.
         given: the key, or its `SHA256:` fingerprint, if it is known beforehand.
         accept_new: whether to trust whatever the machine shows.
+        is_certificate_known: whether the certificate was compared before, and is not shown again.
 
     Raises:
         Untrusted: if it shows another one, or none, or if the answer is no.
@@ -38,6 +41,8 @@ def trusted_host_key(seen: Mapping[str, Any], *, given: str | None, accept_new: 
     key, fingerprint = seen["host_key"], seen["host_key_fingerprint"]
     if key is None:
         raise Untrusted(" ".join(seen["problems"]))
+    for problem in seen["problems"]:
+        warn(problem)
     where = f"{seen['address']}, port {seen['port']}"
     if given is not None:
         is_same = given == fingerprint if given.startswith(_HASHED) else given.split()[:2] == key.split()[:2]
@@ -45,7 +50,8 @@ def trusted_host_key(seen: Mapping[str, Any], *, given: str | None, accept_new: 
             raise Untrusted(f"{where} shows the SSH host key {fingerprint} ({key}), not the given one.")
         return str(key)
     warn(f"The SSH host key of {where}: {key.split()[0]} {fingerprint}")
-    warn(f"The certificate of {seen['endpoint']}: SHA-256 {seen['tls_fingerprint'] or 'not seen'}")
+    if not is_certificate_known:
+        warn(f"The certificate of {seen['endpoint']}: SHA-256 {seen['tls_fingerprint'] or 'not seen'}")
     if accept_new:
         return str(key)
     if not has_terminal():

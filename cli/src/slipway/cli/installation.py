@@ -51,8 +51,11 @@ async def _resume(
     async with session.connect() as client:
         if hash is None:
             difference = await client.get("/installation/difference")
+            if is_active(difference) and not session.form.is_whole:
+                session.report("Slipway is active: there is nothing to resume.")
+                return 0
             _print(session, difference, named)
-            if plan:
+            if plan or is_active(difference):
                 return 0
             hash = _confirmed(difference)  # noqa: A001 - as above
             if hash is None:
@@ -61,6 +64,11 @@ async def _resume(
         resumed = await client.post("/installation/resume", body)
     session.report(f"Slipway is {resumed['state']} again.")
     return 0
+
+
+def is_active(difference: Mapping[str, Any]) -> bool:
+    """Return whether Slipway acts already."""
+    return bool(difference["installation"]["state"] == "active")
 
 
 def _confirmed(difference: Mapping[str, Any]) -> str | None:
@@ -83,8 +91,7 @@ def _print(session: Session, difference: Mapping[str, Any], keep: Sequence[str])
         print_document(difference, session.form)
         return
     installation = difference["installation"]
-    reason = installation["reason"] or "there is nothing to resume."
-    say(f"Slipway is {installation['state']}: {reason}")
+    say(f"Slipway is {installation['state']}: {installation['reason']}")
     for cluster in difference["unseen_clusters"]:
         say(f"UNSEEN: cluster {cluster} was not reached since then; nothing is known of it.")
     _print_containers(difference)

@@ -8,8 +8,9 @@ import typer
 
 from slipway.cli.changes import options_of, read_argument
 from slipway.cli.confirmation import destroys, is_confirmed
-from slipway.cli.errors import WrongInput
+from slipway.cli.errors import CommandFailed, WrongInput
 from slipway.cli.formats import Format
+from slipway.cli.lookup import is_id
 from slipway.cli.plans import print_plan
 from slipway.cli.session import (
     DataOption,
@@ -24,7 +25,18 @@ from slipway.cli.session import (
 
 COLUMNS = ("kind", "hostname", "state", "phase", "percent", "created_at", "id")
 WIDE = ("cluster", "actor", "vmid", "step", "started_at", "finished_at", "container")
-JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="the job's id", show_default=False)]
+
+
+def _job_id(text: str) -> str:
+    """Return a job's id; raise `CommandFailed` if it can't be one."""
+    if not is_id(text):
+        raise CommandFailed(f"There is no job {text!r}. `slipway jobs` lists the jobs with their ids.")
+    return text
+
+
+JobArgument = Annotated[
+    str, typer.Argument(metavar="JOB", help="the job's id", show_default=False, callback=_job_id)
+]
 LimitOption = Annotated[int, typer.Option("--limit", min=1, help="how many")]
 SetOption = Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="an argument")]
 
@@ -41,7 +53,8 @@ async def _print_jobs(session: Session, *, limit: LimitOption = 100) -> None:
     session.print_list(items, columns, name="id", wide=wide)
 
 
-command(app, "list", "list jobs, newest first")(_print_jobs)
+for group in (app, plural):
+    command(group, "list", "list jobs, newest first")(_print_jobs)
 
 
 @plural.callback(

@@ -1,6 +1,7 @@
 """Containers by what people call them: id, hostname or VMID."""
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
@@ -12,13 +13,14 @@ from slipway.client.endpoints import find_endpoint
 from slipway.client.transport import Transport
 
 _COMPLETION_SECONDS = 2.0
+_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,126}")
 
 
 async def container_id(client: Transport, name: str) -> str:
     """Return the id of the container with this id, hostname or VMID; the name itself if there is none.
 
     Raises:
-        CommandFailed: if more than one fits, or the name is empty.
+        CommandFailed: if more than one fits, or none that the name could be the id of.
     """
     if not name:
         raise CommandFailed("The container's name is empty. `slipway ls` lists the containers.")
@@ -29,7 +31,14 @@ async def container_id(client: Transport, name: str) -> str:
             for item in items
         )
         raise CommandFailed(f"{name!r} is several containers. Name one by its id: {'; '.join(sorted(each))}.")
+    if not items and not is_id(name):
+        raise CommandFailed(f"There is no container {name!r}. `slipway ls` lists the containers.")
     return str(items[0]["id"]) if items else name
+
+
+def is_id(text: str) -> bool:
+    """Return whether a text could be the id of a container or a job."""
+    return bool(_ID.fullmatch(text))
 
 
 def with_own_names(items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -1,6 +1,7 @@
 """`slipway node`: the nodes of all clusters, and their maintenance."""
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
@@ -8,7 +9,6 @@ import typer
 from slipway.cli.clusters import NODE_COLUMNS, cluster_path, node_rows
 from slipway.cli.errors import CommandFailed
 from slipway.cli.session import Session, command
-from slipway.client.transport import Transport
 
 NodeArgument = Annotated[str, typer.Argument(help="its name", show_default=False)]
 ClusterOption = Annotated[
@@ -35,7 +35,7 @@ async def _list(session: Session) -> None:
 @command(app, "drain", "begin a node's maintenance: no new job starts there, and what runs goes on")
 async def _drain(session: Session, node: NodeArgument, *, cluster: ClusterOption = None) -> None:
     async with session.connect() as client:
-        name = await _cluster_of(client, node, cluster)
+        name = cluster or cluster_with(node, await client.items("/clusters"))
         await client.put(_maintenance_path(name, node))
     session.report(
         f"Node {node} of cluster {name} is in maintenance; "
@@ -46,19 +46,23 @@ async def _drain(session: Session, node: NodeArgument, *, cluster: ClusterOption
 @command(app, "resume", "end a node's maintenance")
 async def _resume(session: Session, node: NodeArgument, *, cluster: ClusterOption = None) -> None:
     async with session.connect() as client:
-        name = await _cluster_of(client, node, cluster)
+        name = cluster or cluster_with(node, await client.items("/clusters"))
         await client.delete(_maintenance_path(name, node))
     session.report(f"Node {node} of cluster {name} takes jobs again.")
 
 
-async def _cluster_of(client: Transport, node: str, cluster: str | None) -> str:
-    """Return the cluster that is named, or else the only one with such a node."""
-    if cluster is not None:
-        return cluster
-    clusters = await client.items("/clusters")
+def cluster_with(node: str, clusters: Sequence[Mapping[str, Any]]) -> str:
+    """Return the only cluster that has a node of this name.
+
+    Raises:
+        CommandFailed: if none has one, with the nodes that there are; or several.
+    """
     names = [str(each["name"]) for each in clusters if node in {one["node"] for one in each["nodes"]}]
-    if len(names) != 1:
-        places = ", ".join(names) or "none"
+    if not names:
+        known = sorted({str(one["node"]) for each in clusters for one in each["nodes"]})
+        raise CommandFailed(f"There is no node {node!r}. Known ones: {', '.join(known) or 'none'}.")
+    if len(names) > 1:
+        places = ", ".join(names)
         raise CommandFailed(f"Node {node!r} is in these clusters: {places}. Name one with --cluster.")
     return names[0]
 

@@ -3,10 +3,15 @@
 import signal
 import sys
 import termios
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from slipway.cli.errors import WrongInput
+from slipway.cli.terminal import warn
+
+_T = TypeVar("_T")
+_TRIES = 5
 
 
 class NotAsked(WrongInput):
@@ -23,6 +28,19 @@ def ask(question: str, *, default: str = "") -> str:
     shown = f"{question} [{default}]: " if default else f"{question}: "
     with _interruptible():
         return input(shown).strip() or default
+
+
+def ask_until(answer: Callable[[], str], read: Callable[[str], _T]) -> _T:
+    """Ask again while an answer can't be read, and say what is wrong with it; after some tries it is raised.
+
+    The answer itself is not shown: it may be a password that was typed at the wrong question.
+    """
+    for _ in range(_TRIES - 1):
+        try:
+            return read(answer())
+        except WrongInput as error:
+            warn(f"{error} Once more:")
+    return read(answer())
 
 
 def ask_secret(question: str) -> str:

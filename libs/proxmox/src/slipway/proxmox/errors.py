@@ -239,3 +239,11 @@ class DeployFailed(Failed):
     """A file could not be put into the guest; what was put before it stays."""
 
     code = "guest.deploy-failed"
+
+
+def unknown_name(host: str) -> str:
+    """Return the sentence about a host whose name can't be resolved, and what to do."""
+    return (
+        f"The name {host} is not known to the machine that Slipway runs on: look at its spelling, give the "
+        "IP address instead, or enter the name in DNS or in /etc/hosts there."
+    )

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import logging
 import re
+import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,7 +23,7 @@ from pydantic import SecretStr
 
 from slipway.contracts.problems import Invalid, SlipwayError
 from slipway.proxmox.access import NodeAccess
-from slipway.proxmox.errors import AccessRefused, HostKeyMismatch, SshRefused
+from slipway.proxmox.errors import AccessRefused, HostKeyMismatch, SshRefused, unknown_name
 
 CONNECT_SECONDS = 15.0
 _PUBLIC_KEY = re.compile(r"\s*(?:ssh-|ecdsa-|sk-)[a-z0-9@.-]+ [A-Za-z0-9+/]")
@@ -168,6 +169,8 @@ async def scan_host_key(
     try:
         async with asyncio.timeout(timeout.total_seconds()):
             key = await asyncssh.get_server_host_key(address, port, config=None)
+    except socket.gaierror as error:
+        raise SshRefused(unknown_name(address), address=address) from error
     except (asyncssh.Error, OSError, TimeoutError) as error:
         raise SshRefused(f"No SSH server answers at {address}, port {port}.", address=address) from error
     if key is None:

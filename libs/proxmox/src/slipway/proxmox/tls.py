@@ -8,6 +8,7 @@ neither, the CAs of this system decide. Exactly one of the three applies; `verif
 
 import asyncio
 import hashlib
+import socket
 import ssl
 from collections.abc import Mapping
 from datetime import timedelta
@@ -23,7 +24,7 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 from slipway.contracts.problems import Invalid
 from slipway.proxmox.access import DEFAULT_PORT, ApiAccess
-from slipway.proxmox.errors import CertificateMismatch, NodeUnreachable
+from slipway.proxmox.errors import CertificateMismatch, NodeUnreachable, unknown_name
 
 
 class NotPinnedError(ssl.SSLError):
@@ -104,6 +105,8 @@ async def scan_fingerprint(endpoint: str, *, timeout: timedelta = timedelta(seco
     try:
         async with asyncio.timeout(timeout.total_seconds()):
             _, writer = await asyncio.open_connection(parts.hostname, parts.port or DEFAULT_PORT, ssl=context)
+    except socket.gaierror as error:
+        raise NodeUnreachable(unknown_name(str(parts.hostname)), path="/") from error
     except (OSError, TimeoutError) as error:
         raise NodeUnreachable(f"No TLS server answers at {endpoint}.", path="/") from error
     tls: ssl.SSLObject = writer.get_extra_info("ssl_object")

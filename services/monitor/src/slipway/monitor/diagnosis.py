@@ -80,6 +80,7 @@ def of_error(error: SlipwayError, subject: Subject, *, shown: str | None = None)
     if diagnosis is None:
         return None
     values = {"endpoint": subject.endpoint, "asker": subject.asker, "access": subject.access}
+    values["cluster"] = subject.name
     return diagnosis.format(why=error.message, **values)
 
 
@@ -184,7 +185,8 @@ _OF_ERRORS: Mapping[type[SlipwayError], Diagnosis] = {
     AccessRefused: Diagnosis(
         code="cluster.credentials-refused",
         message="Proxmox does not accept {asker}: it has expired, was removed, or has another secret.",
-        remedy='Extend it, or set a new one: {access} {{"token_id": ..., "token_secret": ...}}.',
+        remedy="Extend it, or set a new one: `slipway cluster access {cluster}`, or "
+        '{access} {{"token_id": ..., "token_secret": ...}}.',
     ),
     NoAnswer: Diagnosis(
         code="cluster.no-answer",

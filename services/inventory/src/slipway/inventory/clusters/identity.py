@@ -120,7 +120,8 @@ def name_taken(name: str) -> ClusterExists:
 def _same_cluster(name: str, field: str, why: str) -> ClusterExists:
     """Return the error for a cluster that is known under another name."""
     message = (
-        f"This cluster is known already, as {name!r}: {why} Use that one, change how it is reached "
-        f"(PUT /api/v1/clusters/{name}/access), or remove it first (DELETE /api/v1/clusters/{name})."
+        f"This cluster is known already, as {name!r}: {why} Use that one; give it other access: "
+        f"`slipway cluster access {name} --connect ADDRESS` (PUT /api/v1/clusters/{name}/access); or remove "
+        f"it first: `slipway cluster remove {name}` (DELETE /api/v1/clusters/{name})."
     )
     return at(field, ClusterExists, message, cluster=name)

@@ -218,7 +218,10 @@ async def _not_one(tx: AsyncConnection, cluster: str | None) -> ClusterNotFound:
     if cluster is not None:
         return _not_found(f"There is no cluster {cluster!r}. Known ones: {names or 'none'}.")
     if not names:
-        return _not_found("There is no cluster yet; add one first (POST /api/v1/clusters).")
+        return _not_found(
+            "There is no cluster yet; connect one first: `slipway cluster connect ADDRESS`, with the address "
+            "of a node (POST /api/v1/clusters)."
+        )
     return _not_found(f"There are several clusters; say which: {names}.")
 
 

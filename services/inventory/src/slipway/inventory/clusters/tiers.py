@@ -16,9 +16,10 @@ def refuse_below(tier: str, kind: JobKind, *, cluster: str) -> None:
     if has.covers(needed):
         return
     raise TierTooLow(
-        f"Cluster {cluster} has tier {has}, and {kind} needs {needed}. To raise it, run the token script on "
-        f"a node under the same ID with TIER={needed}, and send what it prints: "
-        f"PUT /api/v1/clusters/{cluster}/access.",
+        f"Cluster {cluster} has tier {has}, and {kind} needs {needed}. To raise it: `slipway cluster access "
+        f"{cluster} --connect ADDRESS --tier {needed}` with a node's address, or run the token script on a "
+        f"node under the same ID with TIER={needed} and send what it prints (PUT /api/v1/clusters/"
+        f"{cluster}/access).",
         cluster=cluster,
         tier=has,
         needed=needed,

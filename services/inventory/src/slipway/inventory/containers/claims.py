@@ -145,7 +145,10 @@ async def claim_vmids(
 
 def _refuse_gone(removed_at: Moment | None) -> None:
     if removed_at is not None:
-        raise ClusterGone("The cluster was removed from Slipway; add it again first (POST /api/v1/clusters).")
+        raise ClusterGone(
+            "The cluster was removed from Slipway; connect it again first: `slipway cluster connect ADDRESS` "
+            "(POST /api/v1/clusters)."
+        )
 
 
 async def refuse_vmid_in_use(

@@ -110,7 +110,8 @@ def choose_vmid(
                 "vmid",
                 NoVmidLeft,
                 f"All VMIDs from {within.first} to {within.last} are in use in this cluster. Widen its range "
-                "(PUT /api/v1/clusters/{cluster}/vmid-range), delete a container, or name a VMID.",
+                "(`slipway cluster vmid-range`, PUT /api/v1/clusters/{cluster}/vmid-range), delete a "
+                "container, or name a VMID.",
             )
         return free
     if requested in taken:

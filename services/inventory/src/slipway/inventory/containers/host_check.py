@@ -109,7 +109,8 @@ class HostCheck:
         if guard.is_ours:
             raise ContainerPresent(
                 f"Container {container.hostname} ({container.vmid}) is on node {guard.node}, so it is not "
-                f"forgotten. Delete it instead: DELETE /api/v1/containers/{container.id}.",
+                f"forgotten. Delete it instead: `slipway delete {container.id}`, or "
+                f"DELETE /api/v1/containers/{container.id}.",
                 vmid=container.vmid,
             )
         await self._unit.run(call, lambda tx: decide_forget(tx, container.id))

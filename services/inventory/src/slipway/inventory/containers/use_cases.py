@@ -56,7 +56,10 @@ async def decide_deletion(tx: AsyncConnection, request: DeleteContainer) -> Deci
     """Delete a container."""
     row = await container_row(tx, request.container, for_update=True)
     refuse_below(row.cluster_tier, JobKind.DELETE, cluster=row.cluster)
-    cancel = f"to cancel it and remove what it made: DELETE /api/v1/containers/{row.id}?cancel=true"
+    cancel = (
+        f"to cancel it and remove what it made: `slipway delete {row.id} --cancel`, or "
+        f"DELETE /api/v1/containers/{row.id}?cancel=true"
+    )
     is_created = Lifecycle(row.lifecycle) is Lifecycle.CREATING
     await refuse_busy(tx, row.id, JobKind.DELETE, cancel if is_created else "wait for its end")
     command = command_on(row, KindAndArgs(kind=JobKind.DELETE))

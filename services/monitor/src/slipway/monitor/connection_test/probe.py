@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import socket
 from collections.abc import Coroutine
 from datetime import timedelta
 
@@ -21,8 +22,8 @@ async def probe(query: ProbeNode, _call: Call) -> NodeProbe:
     host = f"[{query.address}]" if ":" in query.address else query.address
     endpoint = f"https://{host}:{query.api_port}"
     (host_key, no_ssh), (fingerprint, no_api) = await asyncio.gather(
-        _or_why(scan_host_key(query.address, port=query.port, timeout=TIMEOUT)),
-        _or_why(scan_fingerprint(endpoint, timeout=TIMEOUT)),
+        _or_why(scan_host_key(query.address, port=query.port, timeout=TIMEOUT), "port"),
+        _or_why(scan_fingerprint(endpoint, timeout=TIMEOUT), "api_port"),
     )
     return NodeProbe(
         address=query.address,
@@ -31,17 +32,22 @@ async def probe(query: ProbeNode, _call: Call) -> NodeProbe:
         host_key_fingerprint=host_key_fingerprint(host_key) if host_key else None,
         endpoint=endpoint,
         tls_fingerprint=fingerprint,
-        problems=tuple(each for each in (no_ssh, no_api) if each is not None),
+        # A name that is not known is said once.
+        problems=tuple(dict.fromkeys(each for each in (no_ssh, no_api) if each is not None)),
     )
 
 
-async def _or_why(question: Coroutine[None, None, str]) -> tuple[str | None, str | None]:
+async def _or_why(question: Coroutine[None, None, str], field: str) -> tuple[str | None, str | None]:
     try:
         return await question, None
     except ValueError as error:
         raise _no_address() from error
     except SlipwayError as error:
-        return None, error.message
+        if isinstance(error.__cause__, socket.gaierror):
+            return None, error.message
+        option = f"--{field.replace('_', '-')}"
+        hint = f"Look whether it runs there, or give its other port as {field} ({option})."
+        return None, f"{error.message} {hint}"
 
 
 def _no_address() -> Invalid:

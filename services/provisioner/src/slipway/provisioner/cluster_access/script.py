@@ -32,6 +32,15 @@ _CHECK = re.compile(r"check ([A-Z]+) '([^']+)'")
 _CROOKED = re.compile(r"/\.{0,2}/")
 """What no plain path holds."""
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f]")
+_LIKE = {
+    "VMIDS": "100-199,300, and VMIDs begin at 100",
+    "POOL": "slipway or slipway/inner, without a slash before it",
+    "MOUNTS": "/srv/media, the whole path of a folder below /",
+    "DEVICES": "/dev/dri, a path below /dev",
+    "FEATURES": "mount, mknod, force_rw_sys or privileged",
+    "HOOKSCRIPTS": "local:snippets/hook.sh",
+}
+"""Examples of what each bound is."""
 _MOST_VALUE = 4000
 _FIRST_LINE = "#!/bin/sh\n"
 
@@ -151,7 +160,9 @@ def _fault(field: str, value: str) -> FieldError | None:
         return FieldError(field=name, message="A host's name or IP address.")
     form = _forms().get(field)
     wrong = form and next((word for word in _words(field, value) if not _is_like(word, form)), None)
-    return FieldError(field=f"bounds.{name}", message=f"{wrong!r} can't be one.") if wrong else None
+    if not wrong:
+        return None
+    return FieldError(field=f"bounds.{name}", message=f"{wrong!r} can't be one: it is like {_LIKE[field]}.")
 
 
 def _words(field: str, value: str) -> list[str]:
