@@ -67,7 +67,7 @@ def test_what_pct_says_becomes_the_error_it_stands_for(case: dict[str, Any]) -> 
 def test_every_error_says_whose_move_it_is() -> None:
     """An error that is not sorted would be taken for a bug of ours."""
     kinds = (Rejected, Unavailable, Failed)
-    classes = [each for each in vars(errors).values() if isinstance(each, type)]
+    classes: list[Any] = [each for each in vars(errors).values() if isinstance(each, type)]
     ours = [each for each in classes if each.__module__ == errors.__name__]
 
     assert all(issubclass(each, kinds) for each in ours)
