@@ -12,7 +12,7 @@ import asyncssh
 import pytest
 
 from slipway.contracts.tiers import TIERS, Tier
-from slipway.gateway.bodies import ClusterBody
+from slipway.gateway.cluster_bodies import ClusterBody
 from slipway.lab.access.actors import SERVICE_ACL
 from slipway.lab.guests.protocol import Guests
 from support.guest_specs import Ran, run, script, spec, wait_until_ready

@@ -18,7 +18,8 @@ from slipway.contracts.message import Id
 from slipway.contracts.problems import FieldError, Invalid
 from slipway.contracts.templates import GetTemplate, Variable
 from slipway.contracts.values import Sealed
-from slipway.gateway.bodies import ClusterAccessBody, ClusterBody, ConnectBody, ContainerBody, ReconnectBody
+from slipway.gateway.bodies import ContainerBody
+from slipway.gateway.cluster_bodies import ClusterAccessBody, ClusterBody, ConnectBody, ReconnectBody
 from slipway.runtime.bus.client import Bus
 from slipway.runtime.secrets.sealing import Sealer
 

@@ -19,7 +19,7 @@ from slipway.contracts.form_facts import (
     NextVmid,
     RequestFacts,
 )
-from slipway.gateway.bodies import OsTemplateBody
+from slipway.gateway.cluster_bodies import OsTemplateBody
 from slipway.gateway.http.answers import NamePath, answer, passed_on
 from slipway.runtime.bus.client import Bus
 

@@ -12,7 +12,7 @@ from slipway.contracts.cluster_settings import (
     SetSiteDefaults,
     SiteDefaults,
 )
-from slipway.gateway.bodies import ClusterLimitsBody, SiteDefaultsBody
+from slipway.gateway.cluster_bodies import ClusterLimitsBody, SiteDefaultsBody
 from slipway.gateway.http.answers import NamePath, passed_on
 from slipway.runtime.bus.client import Bus
 

@@ -22,7 +22,8 @@ from slipway.contracts.clusters import (
 )
 from slipway.contracts.connections import AccessScript, GetAccessScript, NodeProbe, ProbeNode
 from slipway.contracts.problems import FieldError, Invalid
-from slipway.gateway.bodies import (
+from slipway.gateway.clients import Inventory
+from slipway.gateway.cluster_bodies import (
     ClusterAccessBody,
     ClusterBody,
     ConnectBody,
@@ -32,7 +33,6 @@ from slipway.gateway.bodies import (
     ScriptBody,
     VmidRangeBody,
 )
-from slipway.gateway.clients import Inventory
 from slipway.gateway.http.answers import Cursor, IsPlan, Limit, NamePath, answer, passed_on
 from slipway.runtime.bus.client import Bus
 
