@@ -12,8 +12,8 @@ const TIMEOUT_MS = 4000;
 const NAMES = {
   bus: "message bus", postgres: "database", events: "event streams", catalog: "template catalog", page: "Slipway itself",
 };
-/** What is there, and short of something. */
-const SHORT = ["bus.full", "disk.full", "certificate"];
+/** What is there, and can't do all of it: its message says why. */
+const LIMITED = ["bus.full", "disk.full", "certificate", "installation.paused"];
 
 /** @typedef {{name: string, message: string, since: Date}} Outage */
 
@@ -69,7 +69,7 @@ async function ask() {
  * @param {Outage[]} outages
  */
 export function awayWords(outages) {
-  const away = outages.filter(({ name }) => !SHORT.includes(name));
+  const away = outages.filter(({ name }) => !LIMITED.includes(name));
   return away.length ? `Away: ${away.map(named).join(", ")} since ${clock(away[0].since)}` : "";
 }
 
@@ -81,9 +81,9 @@ export function awayWords(outages) {
  */
 export function showOutages(place, outages) {
   place.hidden = outages.length === 0;
-  const isAway = outages.some(({ name }) => !SHORT.includes(name));
+  const isAway = outages.some(({ name }) => !LIMITED.includes(name));
   replace(place, outages.length === 0 ? [] : h("div", { class: "notice warn" }, icon("alert"), h("div", null,
-    outages.map((each) => h("p", null, SHORT.includes(each.name) ? each.message : sentence(each))),
+    outages.map((each) => h("p", null, LIMITED.includes(each.name) ? each.message : sentence(each))),
     isAway && h("p", null, "What is shown may be old. Nothing that was accepted is lost; this page goes on by itself."))));
 }
 
