@@ -24,7 +24,7 @@ from support.real_guests import need_real_guests
 APT = """\
 deb http://ftp.de.debian.org/debian bookworm main contrib
 deb [arch=amd64] http://security.debian.org bookworm-security main
-deb https://deb.nodesource.com/node_20.x nodistro main
+deb https://packages.example.org/node nodistro main
 """
 UBUNTU = "URIs: http://archive.ubuntu.com/ubuntu/ http://ports.ubuntu.com/ubuntu-ports\n"
 APK = """\
@@ -40,7 +40,7 @@ SOURCES = {
 APT_OF_MIRROR = """\
 deb http://mirror.lan:80/a/debian bookworm main contrib
 deb [arch=amd64] http://mirror.lan:80/a/debian-security bookworm-security main
-deb https://deb.nodesource.com/node_20.x nodistro main
+deb https://packages.example.org/node nodistro main
 """
 UBUNTU_OF_MIRROR = "URIs: http://mirror.lan:80/a/ubuntu http://mirror.lan:80/a/ubuntu-ports\n"
 APK_OF_MIRROR = """\
@@ -76,7 +76,7 @@ async def test_sources_are_those_of_the_mirror_until_it_is_taken_back(ground: Gr
     await write(ground, "/etc/apk/repositories", "mine\n")
     removed = await run(ground, "sh", site.SCRIPT, "remove")
 
-    assert once == twice == "other https://deb.nodesource.com/node_20.x\ndone\n"
+    assert once == twice == "other https://packages.example.org/node\ndone\n"
     assert rewritten == [APT_OF_MIRROR, UBUNTU_OF_MIRROR, APK_OF_MIRROR]
     assert removed == "changed /etc/apk/repositories\ndone\n"
     after = [await run(ground, "cat", path) for path in SOURCES]
