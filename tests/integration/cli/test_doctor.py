@@ -127,7 +127,7 @@ async def test_a_link_to_a_secret_is_as_closed_as_the_file(folder: DataFolder, t
     assert found["secret-files"]["state"] == "ok", found["secret-files"]
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to another user")
+@pytest.mark.root
 async def test_a_secret_of_another_user(folder: DataFolder) -> None:
     """Whoever runs `slipway up` could not read it: the remedy is to give it back, not to restore it."""
     for path in (folder.path, *folder.path.rglob("*")):

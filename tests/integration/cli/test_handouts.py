@@ -27,7 +27,7 @@ def test_a_link_leads_nowhere(tmp_path: Path) -> None:
     assert (elsewhere.read_text(), copy.read_text(), copy.is_symlink()) == ("as it was", "new", False)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to another user")
+@pytest.mark.root
 async def test_a_service_cannot_lead_root_elsewhere() -> None:
     """It owns its folder, but not the one around it; a link that it has left there is refused."""
     with stack_folder() as path:
